@@ -1,0 +1,115 @@
+//! What happens during a run, told as events; progress, logs and the report are made of them.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::names::TableName;
+use crate::state::Totals;
+
+/// How a table stands when its run ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TableStatus {
+    /// All of its rows were read, and each is migrated, skipped or rejected.
+    Complete,
+    /// It has rows that were not read yet.
+    Incomplete,
+    /// There is no such table at the source.
+    Missing,
+    /// This key may not read it.
+    Forbidden,
+    /// The selection of this run leaves it out.
+    NotSelected,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// A table's turn comes. `resumed` is what earlier runs made durable.
+    TableStarted {
+        /// The table at the source.
+        table: TableName,
+        /// Exact number of rows now, where the source can tell.
+        expected: Option<u64>,
+        /// Counts of earlier runs.
+        resumed: Box<Totals>,
+    },
+    /// A page was read.
+    PageRead {
+        /// The table.
+        table: TableName,
+        /// Rows in it.
+        records: usize,
+        /// Bytes of its body.
+        bytes: u64,
+        /// How long the call took.
+        elapsed: Duration,
+    },
+    /// A batch is durable: its documents in the sink, its ids, rejects and place in the state.
+    BatchCommitted {
+        /// The table.
+        table: TableName,
+        /// What it adds to the counts.
+        delta: Box<Totals>,
+        /// How long the write took.
+        elapsed: Duration,
+    },
+    /// A call failed and will be sent again.
+    Retried {
+        /// The operation, such as `read_page`.
+        operation: &'static str,
+        /// The table.
+        table: Option<TableName>,
+        /// Which attempt failed, from 1.
+        attempt: usize,
+        /// How long until the next.
+        delay: Duration,
+        /// The error's code.
+        code: String,
+        /// The error's message.
+        message: String,
+    },
+    /// The second pass over a table begins.
+    LinkingStarted {
+        /// The table.
+        table: TableName,
+    },
+    /// A table's turn is over.
+    TableFinished {
+        /// The table.
+        table: TableName,
+        /// How it stands.
+        status: TableStatus,
+        /// Exact number of rows after the last page, where the source can tell.
+        counted: Option<u64>,
+        /// What stopped it, where it is incomplete.
+        error: Option<String>,
+    },
+}
+
+/// Hears of every event. Never blocks and never fails.
+pub trait Observer: Debug + Send + Sync {
+    /// Takes one event, in the order things became true for its table.
+    fn on_event(&self, event: &Event);
+}
+
+/// Tells several observers, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Fanout(Vec<Arc<dyn Observer>>);
+
+impl Fanout {
+    /// Tells all of `observers`.
+    pub fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
+        Self(observers)
+    }
+}
+
+impl Observer for Fanout {
+    fn on_event(&self, event: &Event) {
+        for observer in &self.0 {
+            observer.on_event(event);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use crate::names::SourceKey;
+use crate::record::{FieldChange, Record};
+use crate::reject::Reject;
+use crate::sink::WriteRecord;
+use crate::source::Cursor;
+use crate::state::Totals;
+
+/// A row that is ready to be written.
+#[derive(Debug)]
+pub(super) struct ReadyRow {
+    /// What is written.
+    pub(super) write: WriteRecord,
+    /// The row as read, for the case that the sink rejects it.
+    pub(super) original: Record,
+    /// Lossy edits, counted once it is written.
+    pub(super) changes: Vec<FieldChange>,
+    /// Its size by the sink's measure.
+    pub(super) bytes: usize,
+}
+
+/// What became of a row before it reaches the sink.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// It goes to the sink.
+    Ready(Box<ReadyRow>),
+    /// It is rejected.
+    Rejected(Box<Reject>),
+}
+
+/// Rows in key order that are committed together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) rows: Vec<ReadyRow>,
+    pub(super) rejects: Vec<Reject>,
+    /// Counts of what is decided already: rows read, rejects, misses.
+    pub(super) totals: Totals,
+    /// Key of the last row in it.
+    pub(super) end: Option<Cursor>,
+    bytes: usize,
+}
+
+/// Cuts a stream of rows into batches at the first limit they meet. Batches span pages.
+#[derive(Debug)]
+pub(super) struct Batcher {
+    records: usize,
+    bytes: usize,
+    open: Batch,
+}
+
+/// Rejected rows in one batch at most, so that a table of rejects is committed in steps too.
+const MAX_ROWS_READ: u64 = 8192;
+
+impl Batcher {
+    pub(super) fn new(records: usize, bytes: usize) -> Self {
+        Self { records: records.max(1), bytes: bytes.max(1), open: Batch::default() }
+    }
+
+    /// Adds a row whose key texts are `place`; returns the batch that is full without it.
+    pub(super) fn push(&mut self, row: Prepared, place: Cursor, misses: &[(String, SourceKey)]) -> Option<Batch> {
+        let size = match &row {
+            Prepared::Ready(ready) => ready.bytes,
+            Prepared::Rejected(_) => 0,
+        };
+        let is_full = self.open.rows.len() >= self.records
+            || (!self.open.rows.is_empty() && self.open.bytes + size > self.bytes)
+            || self.open.totals.read >= MAX_ROWS_READ;
+        let full = is_full.then(|| std::mem::take(&mut self.open));
+        let open = &mut self.open;
+        open.totals.read += 1;
+        for (reference, key) in misses {
+            open.totals.reference_misses.entry(reference.clone()).or_default().add(key);
+        }
+        match row {
+            Prepared::Ready(ready) => {
+                open.bytes += size;
+                open.rows.push(*ready);
+            }
+            Prepared::Rejected(reject) => {
+                open.totals.rejected += 1;
+                open.totals.reject_codes.entry(reject.code).or_default().add(&reject.key);
+                open.rejects.push(*reject);
+            }
+        }
+        open.end = Some(place);
+        full
+    }
+
+    /// The rest, if there is any.
+    pub(super) fn finish(&mut self) -> Option<Batch> {
+        (self.open.totals.read > 0).then(|| std::mem::take(&mut self.open))
+    }
+}

@@ -1,0 +1,194 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::prepare::{missing_parent, place_of};
+use super::run::Shared;
+use super::table::read_ahead;
+use crate::error::{Error, ErrorKind, Result};
+use crate::names::{SinkId, SourceKey};
+use crate::observe::Event;
+use crate::plan::{Conversion, PlanField, PlanTable};
+use crate::record::{Record, RecordShape, RejectCode, RowError};
+use crate::reject::Reject;
+use crate::resolve::Resolution;
+use crate::sink::{WriteBatch, WriteMode, WriteOutcome, WriteRecord};
+use crate::source::Cursor;
+use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
+use crate::transform::{Chain, RowContext};
+use crate::value::Value;
+
+/// The second pass over one partition: reads keys and cut references again, and sets the links.
+///
+/// A link whose parent is not in the sink leaves the document without it: counted as unlinked, and kept among the
+/// rejects, though the row itself is migrated.
+///
+/// # Errors
+/// The first error; pages before it are committed.
+pub(super) async fn link_partition(
+    shared: &Arc<Shared>,
+    table: &Arc<PlanTable>,
+    partition: PartitionId,
+    mut checkpoint: Checkpoint,
+) -> Result<Checkpoint> {
+    let after = match &checkpoint.progress {
+        Progress::Copied => None,
+        Progress::Linking { after } => Some(after.clone()),
+        Progress::Done => return Ok(checkpoint),
+        Progress::Pending | Progress::Copying { .. } => {
+            return Err(Error::new(ErrorKind::State, "link a table that is not copied").with_context("table", &table.source));
+        }
+    };
+    let fields: Vec<PlanField> = table.cut_fields().cloned().collect();
+    let chain = Chain::with_key(&table.sink, &fields, &table.key);
+    let shape = Arc::new(RecordShape {
+        table: table.sink.clone(),
+        fields: fields.iter().map(|field| field.field.clone()).collect(),
+        key: Vec::new(),
+    });
+    let linker = Linker { shared, table, fields, chain, shape };
+    let mut pages = read_ahead(shared, partition.clone(), linker.chain.columns().clone(), after);
+    while let Some(page) = pages.recv().await {
+        let page = page?;
+        let started = Instant::now();
+        if page.records.is_empty() {
+            break;
+        }
+        let (delta, rejects, end) = linker.link(page.records).await?;
+        if let Some(after) = end {
+            checkpoint.progress = Progress::Linking { after };
+        }
+        checkpoint.totals.absorb(&delta);
+        shared.state.commit(Commit { partition: &partition, ids: &[], rejects: &rejects, checkpoint: &checkpoint }).await?;
+        shared.observer.on_event(&Event::BatchCommitted {
+            table: table.source.clone(),
+            delta: Box::new(delta),
+            elapsed: started.elapsed(),
+        });
+    }
+    checkpoint.progress = Progress::Done;
+    shared.state.commit(Commit { partition: &partition, ids: &[], rejects: &[], checkpoint: &checkpoint }).await?;
+    Ok(checkpoint)
+}
+
+struct Linker<'a> {
+    shared: &'a Arc<Shared>,
+    table: &'a Arc<PlanTable>,
+    fields: Vec<PlanField>,
+    chain: Chain,
+    shape: Arc<RecordShape>,
+}
+
+struct LinkRow {
+    key: SourceKey,
+    id: SinkId,
+    original: Record,
+    parents: Vec<Option<SourceKey>>,
+    values: Vec<Value>,
+}
+
+impl Linker<'_> {
+    async fn link(&self, records: Vec<Record>) -> Result<(Totals, Vec<Reject>, Option<Cursor>)> {
+        let (mut delta, mut rejects, mut end) = (Totals::default(), Vec::new(), None);
+        let mut rows = self.rows(records, &mut end).await?;
+        for (position, field) in self.fields.iter().enumerate() {
+            self.fill(&mut rows, position, field, &mut delta, &mut rejects).await?;
+        }
+        let limit = self.shared.batch_records();
+        for chunk in rows.chunks(limit) {
+            self.write(chunk, &mut delta, &mut rejects).await?;
+        }
+        Ok((delta, rejects, end))
+    }
+
+    /// Rows that are in the sink, with the keys of their parents. A row that was rejected has no document to link.
+    async fn rows(&self, records: Vec<Record>, end: &mut Option<Cursor>) -> Result<Vec<LinkRow>> {
+        let mut places = Vec::with_capacity(records.len());
+        for record in &records {
+            places.push(place_of(&self.table.source, record)?);
+        }
+        let keys: Vec<SourceKey> = places.iter().map(|(key, _)| key.clone()).collect();
+        *end = places.into_iter().next_back().map(|(_, place)| place);
+        let ids = self.shared.state.ids(&self.table.source, &keys).await?;
+        let mut rows = Vec::with_capacity(records.len());
+        for ((original, key), id) in records.into_iter().zip(keys).zip(ids) {
+            let Some(id) = id else { continue };
+            let mut context = RowContext::default();
+            let converted = self.chain.apply(&original, &mut context).map_err(|error| {
+                Error::new(ErrorKind::Protocol, format!("read a row's links: {}", error.message))
+                    .with_context("table", &self.table.source)
+                    .with_context("key", &key)
+            })?;
+            let values = vec![Value::Absent; self.fields.len()];
+            rows.push(LinkRow { key, id, original, parents: converted.references, values });
+        }
+        Ok(rows)
+    }
+
+    async fn fill(
+        &self,
+        rows: &mut [LinkRow],
+        position: usize,
+        field: &PlanField,
+        delta: &mut Totals,
+        rejects: &mut Vec<Reject>,
+    ) -> Result<()> {
+        let Conversion::Reference(reference) = &field.conversion else { return Ok(()) };
+        let parent_of = |row: &LinkRow| row.parents.get(position).cloned().flatten();
+        let wanted: Vec<SourceKey> = rows.iter().filter_map(parent_of).collect();
+        let mut resolved = self.shared.resolver.resolve(&reference.parent, &wanted).await?.into_iter();
+        for row in rows.iter_mut() {
+            let Some(parent) = parent_of(row) else { continue };
+            let Some(resolution) = resolved.next() else { break };
+            let value = match &resolution {
+                Resolution::Found(id) => Value::text(id.as_str()),
+                _ => {
+                    delta.reference_misses.entry(field.field.to_string()).or_default().add(&row.key);
+                    match missing_parent(&self.table.source, &row.key, field, reference, &parent, &resolution)? {
+                        Ok(value) => value,
+                        Err(error) => {
+                            delta.unlinked += 1;
+                            rejects.push(self.unlinked(row, error.message));
+                            Value::Absent
+                        }
+                    }
+                }
+            };
+            if let Some(slot) = row.values.get_mut(position) {
+                *slot = value;
+            }
+        }
+        Ok(())
+    }
+
+    fn unlinked(&self, row: &LinkRow, reason: String) -> Reject {
+        let error = RowError::new(RejectCode::ReferenceUnlinked, reason);
+        Reject::new(&self.table.source, row.key.clone(), &row.original, error)
+    }
+
+    async fn write(&self, rows: &[LinkRow], delta: &mut Totals, rejects: &mut Vec<Reject>) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let records: Vec<WriteRecord> = rows
+            .iter()
+            .map(|row| WriteRecord {
+                key: row.key.clone(),
+                id: Some(row.id.clone()),
+                record: Record { shape: self.shape.clone(), values: row.values.clone() },
+            })
+            .collect();
+        let batch = WriteBatch { table: &self.table.sink, mode: WriteMode::Patch, records: &records };
+        let outcomes = self.shared.sink.write_batch(batch).await?;
+        for (row, outcome) in rows.iter().zip(outcomes) {
+            let links = row.values.iter().filter(|value| !value.is_nothing()).count();
+            match outcome {
+                WriteOutcome::Written { .. } => delta.linked += u64::try_from(links).unwrap_or(u64::MAX),
+                WriteOutcome::Rejected(error) => {
+                    delta.unlinked += 1;
+                    rejects.push(self.unlinked(row, error.message));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,163 @@
+//! Runs a plan: read, transform, resolve, write, commit.
+
+mod batch;
+mod link;
+mod prepare;
+mod run;
+mod stop;
+mod table;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::sync::Semaphore;
+
+pub use stop::Stop;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::names::TableName;
+use crate::observe::{Fanout, Observer};
+use crate::plan::{Plan, PlanTable};
+use crate::resolve::{AdoptedIds, ChainResolver, IdResolver, StoredIds};
+use crate::sink::Sink;
+use crate::source::Source;
+use crate::state::StateStore;
+use crate::transform::Transform;
+use run::{MakeTransform, Shared};
+
+/// A run of a plan from a source to a sink, on a state.
+///
+/// Reading, preparing and writing overlap; pages and batches in flight are bounded, so memory does not grow with the
+/// tables. Running it again on the same state goes on where it stopped.
+pub struct Pipeline {
+    plan: Arc<Plan>,
+    source: Arc<dyn Source>,
+    sink: Arc<dyn Sink>,
+    state: Arc<dyn StateStore>,
+    observer: Arc<dyn Observer>,
+    resolver: Option<Arc<dyn IdResolver>>,
+    transforms: Vec<MakeTransform>,
+    selected: Option<HashSet<TableName>>,
+    max_rejects: Option<u64>,
+    stop: Stop,
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Pipeline");
+        debug.field("fingerprint", &self.plan.fingerprint).field("source", &self.source).field("sink", &self.sink);
+        debug.field("selected", &self.selected).field("max_rejects", &self.max_rejects).finish_non_exhaustive()
+    }
+}
+
+impl Pipeline {
+    /// A run of all tables of `plan`. Wrap `source` and `sink` in the layers they need first.
+    pub fn new(plan: Plan, source: Arc<dyn Source>, sink: Arc<dyn Sink>, state: Arc<dyn StateStore>) -> Self {
+        let max_rejects = plan.run.max_rejects;
+        Self {
+            plan: Arc::new(plan),
+            source,
+            sink,
+            state,
+            observer: Arc::new(Fanout::default()),
+            resolver: None,
+            transforms: Vec::new(),
+            selected: None,
+            max_rejects,
+            stop: Stop::default(),
+        }
+    }
+
+    /// Tells `observer` of every step.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
+    }
+
+    /// Resolves references by `resolver` instead of by stored and adopted ids.
+    #[must_use]
+    pub fn resolver(mut self, resolver: Arc<dyn IdResolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// Adds a rule after the plan's own to the tables that `make` gives one for.
+    #[must_use]
+    pub fn transform(
+        mut self,
+        make: impl Fn(&PlanTable) -> Option<Box<dyn Transform>> + Send + Sync + 'static,
+    ) -> Self {
+        self.transforms.push(Arc::new(make));
+        self
+    }
+
+    /// Runs only these tables.
+    #[must_use]
+    pub fn tables(mut self, tables: impl IntoIterator<Item = TableName>) -> Self {
+        self.selected = Some(tables.into_iter().collect());
+        self
+    }
+
+    /// Stops after more than this many rejected rows, instead of the plan's own limit.
+    #[must_use]
+    pub fn max_rejects(mut self, limit: u64) -> Self {
+        self.max_rejects = Some(limit);
+        self
+    }
+
+    /// The handle that stops it.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// Proves that both sides can be reached, that the keys suffice, and that what the plan needs is deployed. Writes
+    /// nothing.
+    ///
+    /// # Errors
+    /// The first side's refusal; `Config` for a selected table that the plan does not know.
+    pub async fn check(&self) -> Result<()> {
+        for table in self.selected.iter().flatten() {
+            if !self.plan.tables.iter().any(|planned| planned.source == *table) {
+                let known: Vec<String> = self.plan.tables.iter().map(|planned| planned.source.to_string()).collect();
+                return Err(Error::new(ErrorKind::Config, "select a table that is not in the plan")
+                    .with_context("table", table)
+                    .with_remedy(format!("the plan's tables: {}", known.join(", "))));
+            }
+        }
+        self.source.check().await?;
+        let tables: Vec<TableName> = self.plan.tables.iter().map(|table| table.sink.clone()).collect();
+        self.sink.check(&tables).await
+    }
+
+    /// Runs to the end, to the first error, or to a stop.
+    ///
+    /// # Errors
+    /// The first error. What was committed before it stays; the same call goes on from there. `Interrupted` after a
+    /// stop, `TooManyRejects` over the limit.
+    pub async fn run(&self) -> Result<()> {
+        self.state.bind(&self.plan.fingerprint).await?;
+        let resolver = self.resolver.clone().unwrap_or_else(|| {
+            let adopted =
+                AdoptedIds::new(self.source.clone(), self.sink.clone(), self.state.clone(), &self.plan.adopted);
+            Arc::new(ChainResolver::new(vec![Box::new(StoredIds::new(self.state.clone())), Box::new(adopted)]))
+        });
+        let in_flight = self.plan.run.in_flight.min(self.sink.capabilities().in_flight).max(1);
+        let shared = Arc::new(Shared {
+            plan: self.plan.clone(),
+            source: self.source.clone(),
+            sink: self.sink.clone(),
+            state: self.state.clone(),
+            resolver,
+            observer: self.observer.clone(),
+            stop: self.stop.clone(),
+            places: Arc::new(Semaphore::new(in_flight)),
+            transforms: self.transforms.clone(),
+            rejects: AtomicU64::new(0),
+            max_rejects: self.max_rejects,
+        });
+        run::run(&shared, self.selected.as_ref()).await
+    }
+}

@@ -1,0 +1,271 @@
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::link::link_partition;
+use super::stop::Stop;
+use super::table::copy_partition;
+use crate::error::{Error, ErrorKind, Result};
+use crate::names::TableName;
+use crate::observe::{Event, Observer, TableStatus};
+use crate::plan::{Conversion, Plan, PlanTable};
+use crate::resolve::IdResolver;
+use crate::sink::Sink;
+use crate::source::Source;
+use crate::state::{Checkpoint, Commit, PartitionId, Progress, StateStore, Totals};
+use crate::transform::{Chain, Transform};
+
+/// Makes a further rule for a table, once per partition.
+pub(super) type MakeTransform = Arc<dyn Fn(&PlanTable) -> Option<Box<dyn Transform>> + Send + Sync>;
+
+/// What all tables of a run share.
+pub(super) struct Shared {
+    pub(super) plan: Arc<Plan>,
+    pub(super) source: Arc<dyn Source>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) state: Arc<dyn StateStore>,
+    pub(super) resolver: Arc<dyn IdResolver>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) stop: Stop,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) transforms: Vec<MakeTransform>,
+    pub(super) rejects: AtomicU64,
+    pub(super) max_rejects: Option<u64>,
+}
+
+impl Shared {
+    pub(super) fn batch_records(&self) -> usize {
+        self.plan.run.batch_records.min(self.sink.capabilities().batch_records).max(1)
+    }
+
+    /// Batches of one table that may be on the way or waiting for an older one to be committed.
+    pub(super) fn in_flight_per_table(&self) -> usize {
+        self.plan.run.in_flight.min(self.sink.capabilities().in_flight).max(1)
+    }
+
+    pub(super) fn chain(&self, table: &PlanTable) -> Chain {
+        let mut chain = Chain::with_key(&table.sink, &table.fields, &table.key);
+        for make in &self.transforms {
+            if let Some(step) = make(table) {
+                chain.push(step);
+            }
+        }
+        chain
+    }
+
+    /// Counts rejects of the whole run against its limit.
+    pub(super) fn count_rejects(&self, rejected: u64) -> Result<()> {
+        let all = self.rejects.fetch_add(rejected, Ordering::Relaxed) + rejected;
+        match self.max_rejects {
+            Some(limit) if rejected > 0 && all > limit => {
+                Err(Error::new(ErrorKind::TooManyRejects, format!("go on: {all} rows are rejected, {limit} are allowed"))
+                    .with_remedy("see the report for their causes; raise --max-rejects to go on"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How a table's turn begins.
+struct TableRun {
+    table: Arc<PlanTable>,
+    partitions: Vec<(PartitionId, Checkpoint)>,
+}
+
+/// Runs the tables of a plan: levels one after the other, the tables of a level side by side, then the second pass.
+pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableName>>) -> Result<()> {
+    let is_selected = |table: &TableName| selected.is_none_or(|selected| selected.contains(table));
+    for absent in &shared.plan.absent {
+        finished(shared, &absent.table, TableStatus::Missing, None, None);
+    }
+    let mut levels: BTreeMap<usize, Vec<Arc<PlanTable>>> = BTreeMap::new();
+    for table in &shared.plan.tables {
+        if is_selected(&table.source) {
+            levels.entry(table.level).or_default().push(Arc::new(table.clone()));
+        } else {
+            leave_out(shared, &table.source, TableStatus::NotSelected, None).await?;
+        }
+    }
+    check_parents(shared, &levels, &is_selected).await?;
+
+    let mut open: Vec<TableRun> = Vec::new();
+    let mut failure: Option<Error> = None;
+    for tables in levels.into_values() {
+        if failure.is_some() || shared.stop.is_requested() {
+            for table in tables {
+                leave_out(shared, &table.source, TableStatus::Incomplete, Some("not begun in this run".to_owned())).await?;
+            }
+            continue;
+        }
+        failure = run_level(shared, tables, &mut open).await.err();
+    }
+    for TableRun { table, partitions } in open {
+        if failure.is_some() || shared.stop.is_requested() {
+            finished(shared, &table.source, TableStatus::Incomplete, None, Some("its links are not set yet".to_owned()));
+            continue;
+        }
+        shared.observer.on_event(&Event::LinkingStarted { table: table.source.clone() });
+        let linked = link_table(shared, &table, partitions).await;
+        failure = close(shared, &table, linked).await.err();
+    }
+    match failure {
+        Some(error) => Err(error),
+        None if shared.stop.is_requested() => Err(Error::new(ErrorKind::Interrupted, "go on: a stop was asked for")),
+        None => {
+            let written: Vec<TableName> = shared.plan.tables.iter().map(|table| table.sink.clone()).collect();
+            shared.sink.finish(&written).await
+        }
+    }
+}
+
+/// Tells of a table that has no turn in this run, with what earlier runs made durable of it.
+async fn leave_out(shared: &Shared, table: &TableName, status: TableStatus, error: Option<String>) -> Result<()> {
+    let mut resumed = Totals::default();
+    for (_, checkpoint) in shared.state.partitions(table).await? {
+        resumed.absorb(&checkpoint.totals);
+    }
+    shared.observer.on_event(&Event::TableStarted { table: table.clone(), expected: None, resumed: Box::new(resumed) });
+    finished(shared, table, status, None, error);
+    Ok(())
+}
+
+/// A table of a selection needs its parents: in the selection, or complete already.
+async fn check_parents(
+    shared: &Arc<Shared>,
+    levels: &BTreeMap<usize, Vec<Arc<PlanTable>>>,
+    is_selected: &impl Fn(&TableName) -> bool,
+) -> Result<()> {
+    for table in levels.values().flatten() {
+        for field in &table.fields {
+            let Conversion::Reference(reference) = &field.conversion else { continue };
+            let is_planned = shared.plan.tables.iter().any(|other| other.source == reference.parent);
+            if !is_planned || is_selected(&reference.parent) {
+                continue;
+            }
+            let partitions = shared.state.partitions(&reference.parent).await?;
+            let is_copied = |progress: &Progress| {
+                matches!(progress, Progress::Copied | Progress::Linking { .. } | Progress::Done)
+            };
+            if partitions.is_empty() || !partitions.iter().all(|(_, checkpoint)| is_copied(&checkpoint.progress)) {
+                return Err(Error::new(ErrorKind::Config, format!("run {} without its parent", table.source))
+                    .with_context("parent", &reference.parent)
+                    .with_remedy(format!("add it to the selection: --tables {},{}", reference.parent, table.source)));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs the tables of one level side by side. Those with cut references are added to `open`, for the second pass.
+async fn run_level(shared: &Arc<Shared>, tables: Vec<Arc<PlanTable>>, open: &mut Vec<TableRun>) -> Result<()> {
+    let turns = Arc::new(Semaphore::new(shared.plan.run.tables_in_parallel.max(1)));
+    let mut running: JoinSet<(Arc<PlanTable>, Result<Vec<(PartitionId, Checkpoint)>>)> = JoinSet::new();
+    for table in tables {
+        let (shared, turns) = (shared.clone(), turns.clone());
+        running.spawn(async move {
+            let _turn = turns.acquire().await;
+            let result = copy_table(&shared, &table).await;
+            if result.is_err() {
+                // The others finish what is on the way and stop too: their children could not follow.
+                shared.stop.request();
+            }
+            (table, result)
+        });
+    }
+    let mut failure: Option<Error> = None;
+    while let Some(joined) = running.join_next().await {
+        let (table, result) =
+            joined.map_err(|_| Error::new(ErrorKind::Unexpected, "finish a table's task"))?;
+        match result {
+            Ok(partitions) if table.cut_fields().next().is_some() => open.push(TableRun { table, partitions }),
+            result => {
+                if let Err(error) = close(shared, &table, result).await {
+                    // An interruption is only what another table's failure led to.
+                    if failure.as_ref().is_none_or(|known| known.kind() == ErrorKind::Interrupted) {
+                        failure = Some(error);
+                    }
+                }
+            }
+        }
+    }
+    failure.map_or(Ok(()), Err)
+}
+
+async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<(PartitionId, Checkpoint)>> {
+    if shared.stop.is_requested() {
+        return Err(Error::new(ErrorKind::Interrupted, "begin the table: a stop was asked for"));
+    }
+    let mut partitions = shared.state.partitions(&table.source).await?;
+    let expected = shared.source.count(&table.source).await?;
+    if partitions.is_empty() {
+        for range in shared.source.partitions(&table.source, 1).await? {
+            let partition = PartitionId { table: table.source.clone(), range };
+            let checkpoint = Checkpoint::default();
+            let commit = Commit { partition: &partition, ids: &[], rejects: &[], checkpoint: &checkpoint };
+            shared.state.commit(commit).await?;
+            partitions.push((partition, checkpoint));
+        }
+    }
+    let mut resumed = Totals::default();
+    for (_, checkpoint) in &partitions {
+        resumed.absorb(&checkpoint.totals);
+    }
+    shared.count_rejects(resumed.rejected)?;
+    shared.observer.on_event(&Event::TableStarted {
+        table: table.source.clone(),
+        expected,
+        resumed: Box::new(resumed),
+    });
+    let mut copied = Vec::with_capacity(partitions.len());
+    for (partition, checkpoint) in partitions {
+        let checkpoint = copy_partition(shared, table, partition.clone(), checkpoint).await?;
+        copied.push((partition, checkpoint));
+    }
+    Ok(copied)
+}
+
+async fn link_table(
+    shared: &Arc<Shared>,
+    table: &Arc<PlanTable>,
+    partitions: Vec<(PartitionId, Checkpoint)>,
+) -> Result<Vec<(PartitionId, Checkpoint)>> {
+    let mut linked = Vec::with_capacity(partitions.len());
+    for (partition, checkpoint) in partitions {
+        let checkpoint = link_partition(shared, table, partition.clone(), checkpoint).await?;
+        linked.push((partition, checkpoint));
+    }
+    Ok(linked)
+}
+
+/// Ends a table's turn: counts it again and tells how it stands.
+async fn close<T>(shared: &Arc<Shared>, table: &PlanTable, result: Result<T>) -> Result<()> {
+    match result {
+        Ok(_) => {
+            let counted = shared.source.count(&table.source).await?;
+            finished(shared, &table.source, TableStatus::Complete, counted, None);
+            Ok(())
+        }
+        Err(error) => {
+            let status = match error.kind() {
+                ErrorKind::TableMissing => TableStatus::Missing,
+                ErrorKind::Forbidden => TableStatus::Forbidden,
+                _ => TableStatus::Incomplete,
+            };
+            finished(shared, &table.source, status, None, Some(error.to_string()));
+            Err(error)
+        }
+    }
+}
+
+fn finished(
+    shared: &Shared,
+    table: &TableName,
+    status: TableStatus,
+    counted: Option<u64>,
+    error: Option<String>,
+) {
+    shared.observer.on_event(&Event::TableFinished { table: table.clone(), status, counted, error });
+}

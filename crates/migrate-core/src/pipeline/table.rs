@@ -1,0 +1,277 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::batch::{Batch, Batcher};
+use super::prepare::Preparer;
+use super::run::Shared;
+use crate::error::{Error, ErrorKind, Result};
+use crate::names::{FieldName, SinkId, SourceKey, TableName};
+use crate::observe::Event;
+use crate::plan::PlanTable;
+use crate::record::Record;
+use crate::reject::Reject;
+use crate::sink::{WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord};
+use crate::source::{Cursor, Page, PageRequest};
+use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
+
+/// Pages read ahead of the one that is being prepared.
+const PAGES_AHEAD: usize = 2;
+
+/// Copies one partition from its checkpoint to its end, and commits batch by batch, in key order.
+///
+/// # Errors
+/// The first error; batches before it are committed. `Interrupted` when a stop was asked for.
+pub(super) async fn copy_partition(
+    shared: &Arc<Shared>,
+    table: &Arc<PlanTable>,
+    partition: PartitionId,
+    mut checkpoint: Checkpoint,
+) -> Result<Checkpoint> {
+    let after = match &checkpoint.progress {
+        Progress::Pending => None,
+        Progress::Copying { after } => Some(after.clone()),
+        Progress::Copied | Progress::Linking { .. } | Progress::Done => return Ok(checkpoint),
+    };
+    let preparer = Preparer {
+        table: table.clone(),
+        chain: shared.chain(table),
+        resolver: shared.resolver.clone(),
+        sink: shared.sink.clone(),
+    };
+    let mut pages = read_ahead(shared, partition.clone(), preparer.chain.columns().clone(), after);
+    let mut batcher = Batcher::new(shared.batch_records(), shared.sink.capabilities().batch_bytes);
+    let mut writes: VecDeque<Write> = VecDeque::new();
+    let result = async {
+        let mut is_end = false;
+        while !is_end {
+            let page = loop {
+                tokio::select! {
+                    page = pages.recv() => break page.unwrap_or_else(|| Err(stopped()))?,
+                    () = oldest(&mut writes) => commit_next(shared, &partition, &mut checkpoint, &mut writes).await?,
+                }
+            };
+            is_end = page.records.is_empty();
+            let mut full: Vec<Batch> = Vec::new();
+            for prepared in preparer.prepare(page.records).await? {
+                full.extend(batcher.push(prepared.row, prepared.place, &prepared.misses));
+            }
+            if is_end {
+                full.extend(batcher.finish());
+            }
+            for batch in full {
+                while writes.len() >= shared.in_flight_per_table() {
+                    commit_next(shared, &partition, &mut checkpoint, &mut writes).await?;
+                }
+                let task = shared.spawn_write(table.sink.clone(), table.source.clone(), batch).await?;
+                writes.push_back(Write { task, done: None });
+            }
+        }
+        Ok(())
+    }
+    .await;
+    // What is on the way is finished and committed, whether or not the rest went well: an error of its own only counts
+    // where there was none before.
+    let rest = async {
+        while !writes.is_empty() {
+            commit_next(shared, &partition, &mut checkpoint, &mut writes).await?;
+        }
+        Ok(())
+    }
+    .await;
+    for mut write in writes {
+        // Batches behind one that failed are not committed: they are written again, to the same effect.
+        write.finish().await;
+    }
+    result.and(rest)?;
+    checkpoint.progress = if table.cut_fields().next().is_some() { Progress::Copied } else { Progress::Done };
+    let commit = Commit { partition: &partition, ids: &[], rejects: &[], checkpoint: &checkpoint };
+    shared.state.commit(commit).await?;
+    Ok(checkpoint)
+}
+
+/// A write on its way, in a task of its own.
+struct Write {
+    task: JoinHandle<Result<WrittenBatch>>,
+    done: Option<Result<WrittenBatch>>,
+}
+
+impl Write {
+    async fn finish(&mut self) {
+        if self.done.is_none() {
+            let joined = (&mut self.task).await;
+            self.done = Some(joined.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unexpected, "finish a write's task"))));
+        }
+    }
+}
+
+/// Waits until the oldest write is done; for ever where there is none.
+async fn oldest(writes: &mut VecDeque<Write>) {
+    match writes.front_mut() {
+        Some(write) => write.finish().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(ErrorKind::Interrupted, "go on: a stop was asked for")
+}
+
+/// Reads pages ahead in a task of its own. The channel bounds how far; an empty page or an error is the last item.
+pub(super) fn read_ahead(
+    shared: &Arc<Shared>,
+    partition: PartitionId,
+    columns: Arc<[FieldName]>,
+    mut after: Option<Cursor>,
+) -> mpsc::Receiver<Result<Page>> {
+    let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        loop {
+            if shared.stop.is_requested() {
+                let _ = sender.send(Err(stopped())).await;
+                return;
+            }
+            let request = PageRequest {
+                table: partition.table.clone(),
+                columns: columns.clone(),
+                range: partition.range.clone(),
+                after: after.clone(),
+                limit: shared.plan.run.page_rows.max(1),
+            };
+            let started = Instant::now();
+            let page = tokio::select! {
+                page = shared.source.read_page(request) => page,
+                () = sender.closed() => return,
+                () = shared.stop.requested() => Err(stopped()),
+            };
+            let page = page.and_then(|page| check_progress(&partition.table, page, after.as_ref()));
+            let is_last = page.as_ref().map_or(true, |page| page.records.is_empty());
+            if let Ok(page) = &page {
+                shared.observer.on_event(&Event::PageRead {
+                    table: partition.table.clone(),
+                    records: page.records.len(),
+                    bytes: page.bytes,
+                    elapsed: started.elapsed(),
+                });
+                after = page.next.clone();
+            }
+            if sender.send(page).await.is_err() || is_last {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Refuses a page that would make the run read for ever or end early.
+fn check_progress(table: &TableName, page: Page, after: Option<&Cursor>) -> Result<Page> {
+    if page.records.is_empty() == page.next.is_none() && (page.records.is_empty() || page.next.as_ref() != after) {
+        return Ok(page);
+    }
+    Err(Error::new(ErrorKind::Protocol, "read on: the source gave a page that does not lead further")
+        .with_context("table", table))
+}
+
+/// A batch with what the sink made of it.
+pub(super) struct WrittenBatch {
+    batch: Batch,
+    outcomes: Vec<WriteOutcome>,
+    elapsed: Duration,
+}
+
+impl Shared {
+    /// Writes a batch in a task of its own, once the run has a free place for it.
+    pub(super) async fn spawn_write(
+        self: &Arc<Self>,
+        sink_table: TableName,
+        source_table: TableName,
+        mut batch: Batch,
+    ) -> Result<JoinHandle<Result<WrittenBatch>>> {
+        let place = self.places.clone().acquire_owned().await;
+        let place = place.map_err(|_| Error::new(ErrorKind::Unexpected, "wait for a free place to write"))?;
+        let shared = self.clone();
+        Ok(tokio::spawn(async move {
+            let _place = place;
+            let started = Instant::now();
+            if batch.rows.is_empty() {
+                return Ok(WrittenBatch { batch, outcomes: Vec::new(), elapsed: Duration::ZERO });
+            }
+            let mut originals: Vec<Record> = Vec::with_capacity(batch.rows.len());
+            let mut records: Vec<WriteRecord> = Vec::with_capacity(batch.rows.len());
+            let mut rest = Vec::with_capacity(batch.rows.len());
+            for row in batch.rows.drain(..) {
+                originals.push(row.original);
+                records.push(row.write);
+                rest.push((row.changes, row.bytes));
+            }
+            let written =
+                shared.sink.write_batch(WriteBatch { table: &sink_table, mode: WriteMode::Upsert, records: &records });
+            let outcomes = written.await.map_err(|error| error.with_context("table", &source_table))?;
+            if outcomes.len() != records.len() {
+                return Err(Error::new(ErrorKind::Protocol, "match the sink's outcomes to the records sent")
+                    .with_context("table", &source_table));
+            }
+            let parts = originals.into_iter().zip(records).zip(rest);
+            batch.rows.extend(parts.map(|((original, write), (changes, bytes))| super::batch::ReadyRow {
+                write,
+                original,
+                changes,
+                bytes,
+            }));
+            Ok(WrittenBatch { batch, outcomes, elapsed: started.elapsed() })
+        }))
+    }
+}
+
+/// Commits the oldest batch on the way, after waiting for it.
+async fn commit_next(
+    shared: &Arc<Shared>,
+    partition: &PartitionId,
+    checkpoint: &mut Checkpoint,
+    writes: &mut VecDeque<Write>,
+) -> Result<()> {
+    let Some(mut write) = writes.pop_front() else { return Ok(()) };
+    write.finish().await;
+    let Some(written) = write.done else { return Ok(()) };
+    let WrittenBatch { batch, outcomes, elapsed } = written?;
+    let Batch { rows, mut rejects, totals: mut delta, end, .. } = batch;
+    let mut ids: Vec<(SourceKey, SinkId)> = Vec::with_capacity(rows.len());
+    for (row, outcome) in rows.into_iter().zip(outcomes) {
+        match outcome {
+            WriteOutcome::Written { id, effect } => {
+                count_effect(&mut delta, effect);
+                delta.bytes += u64::try_from(row.bytes).unwrap_or(u64::MAX);
+                for change in &row.changes {
+                    delta.add_change(&change.field, change.kind, &row.write.key);
+                }
+                ids.push((row.write.key, id));
+            }
+            WriteOutcome::Rejected(error) => {
+                delta.rejected += 1;
+                delta.reject_codes.entry(error.code).or_default().add(&row.write.key);
+                rejects.push(Reject::new(&partition.table, row.write.key, &row.original, error));
+            }
+        }
+    }
+    if let Some(after) = end {
+        checkpoint.progress = Progress::Copying { after };
+    }
+    checkpoint.totals.absorb(&delta);
+    shared.state.commit(Commit { partition, ids: &ids, rejects: &rejects, checkpoint }).await?;
+    let rejected = delta.rejected;
+    shared.observer.on_event(&Event::BatchCommitted { table: partition.table.clone(), delta: Box::new(delta), elapsed });
+    shared.count_rejects(rejected)
+}
+
+/// Counts what a write did.
+pub(super) fn count_effect(totals: &mut Totals, effect: WriteEffect) {
+    match effect {
+        WriteEffect::Inserted => totals.inserted += 1,
+        WriteEffect::Updated => totals.updated += 1,
+        WriteEffect::Unchanged => totals.unchanged += 1,
+    }
+}

@@ -1,0 +1,92 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+
+use super::{Checkpoint, Commit, PartitionId, StateStore};
+use crate::error::{Error, ErrorKind, Result};
+use crate::names::{SinkId, SourceKey, TableName};
+use crate::reject::Reject;
+
+/// A state that lives as long as the process: dry runs and tests.
+#[derive(Debug, Default)]
+pub struct MemoryState(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    fingerprint: Option<String>,
+    checkpoints: BTreeMap<PartitionId, Checkpoint>,
+    ids: HashMap<TableName, HashMap<SourceKey, SinkId>>,
+    rejects: Vec<Reject>,
+}
+
+impl MemoryState {
+    /// An empty state.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The refusal of a state that belongs to another plan; the same words for every store.
+pub(super) fn foreign_plan(stored: &str, wanted: &str) -> Error {
+    Error::new(ErrorKind::State, format!("continue with another plan: the state is of plan {stored}, this is plan {wanted}"))
+        .with_remedy("run the old plan to its end, or start anew with --fresh (writes are idempotent: nothing is doubled)")
+}
+
+#[async_trait]
+impl StateStore for MemoryState {
+    async fn bind(&self, fingerprint: &str) -> Result<()> {
+        let mut inner = self.inner();
+        match &inner.fingerprint {
+            Some(stored) if stored != fingerprint => Err(foreign_plan(stored, fingerprint)),
+            Some(_) => Ok(()),
+            None => {
+                inner.fingerprint = Some(fingerprint.to_owned());
+                Ok(())
+            }
+        }
+    }
+
+    async fn partitions(&self, table: &TableName) -> Result<Vec<(PartitionId, Checkpoint)>> {
+        let inner = self.inner();
+        let of_table = inner.checkpoints.iter().filter(|(partition, _)| partition.table == *table);
+        Ok(of_table.map(|(partition, checkpoint)| (partition.clone(), checkpoint.clone())).collect())
+    }
+
+    async fn load(&self, partition: &PartitionId) -> Result<Option<Checkpoint>> {
+        Ok(self.inner().checkpoints.get(partition).cloned())
+    }
+
+    async fn commit(&self, commit: Commit<'_>) -> Result<()> {
+        let mut inner = self.inner();
+        let ids = inner.ids.entry(commit.partition.table.clone()).or_default();
+        ids.extend(commit.ids.iter().cloned());
+        for reject in commit.rejects {
+            inner.rejects.retain(|known| known.table != reject.table || known.key != reject.key);
+            inner.rejects.push(reject.clone());
+        }
+        inner.checkpoints.insert(commit.partition.clone(), commit.checkpoint.clone());
+        Ok(())
+    }
+
+    async fn ids(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Option<SinkId>>> {
+        let inner = self.inner();
+        let ids = inner.ids.get(table);
+        Ok(keys.iter().map(|key| ids.and_then(|ids| ids.get(key)).cloned()).collect())
+    }
+
+    async fn adopt(&self, table: &TableName, ids: &[(SourceKey, SinkId)]) -> Result<()> {
+        self.inner().ids.entry(table.clone()).or_default().extend(ids.iter().cloned());
+        Ok(())
+    }
+
+    async fn rejects(&self, table: &TableName, after: u64, limit: usize) -> Result<Vec<Reject>> {
+        let inner = self.inner();
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        Ok(inner.rejects.iter().filter(|reject| reject.table == *table).skip(after).take(limit).cloned().collect())
+    }
+}

@@ -1,0 +1,68 @@
+use super::{RowContext, Transform, json_to_value};
+use crate::names::FieldName;
+use crate::plan::{Conversion, NullPolicy, PlanField};
+use crate::record::{ChangeKind, Record, RejectCode, RowError};
+use crate::value::Value;
+
+/// Turns NULL into what the plan says, per field. Nothing is ever put in that the plan does not name.
+#[derive(Debug)]
+pub struct Nulls {
+    fields: Vec<(FieldName, OnNull)>,
+}
+
+#[derive(Debug)]
+enum OnNull {
+    Absent,
+    Null,
+    Default(Value),
+    Reject,
+}
+
+impl Nulls {
+    /// The policies of `fields`, in the document's order.
+    pub fn new(fields: &[PlanField]) -> Self {
+        let on_null = |field: &PlanField| match &field.conversion {
+            Conversion::Value { nulls: NullPolicy::Absent, .. } => OnNull::Absent,
+            Conversion::Value { nulls: NullPolicy::Null, .. } => OnNull::Null,
+            Conversion::Value { nulls: NullPolicy::Default(json), .. } => {
+                OnNull::Default(json_to_value(json, &field.field_type))
+            }
+            Conversion::Value { nulls: NullPolicy::Reject, .. } => OnNull::Reject,
+            // A cut reference is never NULL here: the second pass sets it, or nobody does.
+            Conversion::Reference(reference) if reference.cut => OnNull::Absent,
+            Conversion::Reference(_) if field.nullable => OnNull::Null,
+            Conversion::Reference(_) if field.optional => OnNull::Absent,
+            Conversion::Reference(_) => OnNull::Reject,
+        };
+        let name = |field: &PlanField| field.columns.first().unwrap_or(&field.field).clone();
+        Self { fields: fields.iter().map(|field| (name(field), on_null(field))).collect() }
+    }
+}
+
+impl Transform for Nulls {
+    fn apply(&self, record: &mut Record, context: &mut RowContext) -> Result<(), RowError> {
+        for (position, ((column, on_null), value)) in self.fields.iter().zip(&mut record.values).enumerate() {
+            // A reference that refers to a row is filled once the row's document is known.
+            if context.references.get(position).is_some_and(Option::is_some) {
+                *value = Value::Absent;
+                continue;
+            }
+            if context.nulls.get(position).is_some_and(|was_null| !was_null) {
+                continue;
+            }
+            *value = match on_null {
+                OnNull::Absent => Value::Absent,
+                OnNull::Null => Value::Null,
+                OnNull::Default(default) => {
+                    context.changed(column, ChangeKind::NullToDefault);
+                    default.clone()
+                }
+                OnNull::Reject => {
+                    return Err(RowError::new(RejectCode::NullNotAllowed, format!("{column} is NULL"))
+                        .at(Some(column.clone())));
+                }
+            };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+// The HTTP functions API of a deployment (crates/local_backend/src/public_api.rs): requests in, envelopes out.
+import { randomBytes } from "node:crypto";
+import { convexToJson, getConvexSize, jsonToConvex } from "convex/values";
+import { BadFunctionPath, parseFunctionPath } from "./functions.mjs";
+import { systemQuery } from "./system.mjs";
+
+const MAX_BODY = (16 << 20) + 2_000;
+const MAX_VALUE = 16 << 20;
+const KINDS = new Set(["query", "mutation", "action"]);
+const FORMATS = {
+  json: plainJson,
+  convex_clean_json: plainJson,
+  convex_encoded_json: convexToJson,
+  convex_json: convexToJson,
+};
+
+// convex-test's words for a transaction's limits, and the real backend's.
+const LIMIT_TEXTS = [
+  ["Wrote too many documents in", "Too many writes in"],
+  ["Wrote too much data in", "Too many bytes written in"],
+  ["Scanned too many documents in", "Too many documents read in"],
+  ["Read too much data in", "Too many bytes read in"],
+  ["Too many index ranges read in", "Too many reads in"],
+];
+
+/** A refusal of the whole request: `{"code", "message"}` with a status that is not 200. */
+class SystemError extends Error {
+  constructor(status, code, message) {
+    super(message);
+    Object.assign(this, { status, code });
+  }
+}
+
+/** Returns the request listener for `deployment`. */
+export function protocol(deployment, { adminKey, version, instanceName }) {
+  const routes = {
+    "GET /version": () => version,
+    "GET /instance_name": () => instanceName,
+    "GET /api/check_admin_key": ({ isAdmin }) => {
+      requireAdmin(isAdmin);
+      return { success: true, allowedOps: [], isReadOnly: false };
+    },
+    "POST /local-stack/redeploy": async ({ request, isAdmin }) => {
+      requireAdmin(isAdmin);
+      const { project } = await readJson(request);
+      try {
+        await deployment.deploy(project);
+      } catch (error) {
+        throw new SystemError(400, "DeployFailed", error.message);
+      }
+      return { success: true };
+    },
+  };
+  for (const kind of ["query", "mutation", "action", "function"]) {
+    routes[`POST /api/${kind}`] = async ({ request, isAdmin }) => {
+      if (kind === "function") requireAdmin(isAdmin);
+      return callFunction(deployment, kind, await readJson(request), isAdmin);
+    };
+  }
+
+  return async (request, response) => {
+    try {
+      const { pathname } = new URL(request.url, "http://localhost");
+      const route = routes[`${request.method} ${pathname}`];
+      const isAdmin = authorize(request.headers.authorization, adminKey);
+      checkClient(request.headers["convex-client"]);
+      if (route === undefined) throw new SystemError(404, "NotFound", `no route for ${request.method} ${pathname}`);
+      send(response, 200, await route({ request, isAdmin }));
+    } catch (error) {
+      request.resume();
+      if (error instanceof SystemError) {
+        send(response, error.status, { code: error.code, message: error.message });
+      } else {
+        console.error(error);
+        const message = "Your request couldn't be completed. Try again later.";
+        send(response, 500, { code: "InternalServerError", message });
+      }
+    }
+  };
+}
+
+async function callFunction(deployment, wanted, body, isAdmin) {
+  const encode = FORMATS[body.format ?? "json"];
+  if (encode === undefined) throw new SystemError(400, "BadFormat", `unknown format ${body.format}`);
+  const path = parsePath(body.path);
+  let args;
+  try {
+    args = jsonToConvex(Array.isArray(body.args) ? (body.args[0] ?? {}) : (body.args ?? {}));
+  } catch (error) {
+    return failure(new Error(`Invalid arguments for ${body.path}: ${error.message}`), [], path);
+  }
+  if (path.module.startsWith("_system/")) {
+    requireAdmin(isAdmin);
+    const value = systemQuery(deployment, path, args);
+    return value === undefined ? notFound(body.path) : success(encode(value), []);
+  }
+  const found = deployment.find(path);
+  const kind = wanted === "function" ? found?.kind : wanted;
+  if (found === null || !KINDS.has(kind) || found.kind !== kind || !(found.isPublic || isAdmin)) {
+    return notFound(body.path);
+  }
+  const size = getConvexSize(args);
+  if (size > MAX_VALUE) {
+    return failure(new Error(`Arguments for ${body.path} are too large (${mebibytes(size)}, limit: 16 MiB)`), [], path);
+  }
+  const { value, error, lines } = await deployment.run(kind, path, args);
+  if (error !== undefined) return failure(error, lines, path);
+  const result = value ?? null;
+  if (getConvexSize(result) > MAX_VALUE) {
+    return failure(new Error(`Function ${body.path} return value is too large (limit: 16 MiB)`), lines, path);
+  }
+  return success(encode(result), lines);
+}
+
+function parsePath(path) {
+  try {
+    return parseFunctionPath(path);
+  } catch (error) {
+    if (error instanceof BadFunctionPath) throw new SystemError(400, "BadConvexFunctionIdentifier", error.message);
+    throw error;
+  }
+}
+
+function success(value, lines) {
+  return { status: "success", value, ...(lines.length > 0 && { logLines: lines }) };
+}
+
+function failure(error, lines, path) {
+  const isConvexError = error !== null && typeof error === "object" && Symbol.for("ConvexError") in error;
+  const data = isConvexError ? convexToJson(error.data) : undefined;
+  let detail = isConvexError ? JSON.stringify(data) : String(error?.message ?? error);
+  for (const [ours, theirs] of LIMIT_TEXTS) detail = detail.replace(ours, theirs);
+  if (!detail.startsWith("ArgumentValidationError") && !detail.startsWith("Arguments for ")) {
+    const name = isConvexError ? "ConvexError" : (error?.name ?? "Error");
+    detail = `Uncaught ${name}: ${detail}\n    at handler (../convex/${path.module}.ts)`;
+  }
+  return {
+    status: "error",
+    errorMessage: serverError(detail),
+    ...(isConvexError && { errorData: data }),
+    ...(lines.length > 0 && { logLines: lines }),
+  };
+}
+
+function notFound(path) {
+  const text = `Could not find public function for '${path}'. Did you forget to run \`npx convex dev\` or \`npx convex deploy\`?`;
+  return { status: "error", errorMessage: serverError(text) };
+}
+
+function serverError(detail) {
+  return `[Request ID: ${randomBytes(8).toString("hex")}] Server Error\n${detail}`;
+}
+
+/** `Authorization: Convex <key>`; the part of a key before its first colon names the deployment's kind. */
+function authorize(header, adminKey) {
+  if (header === undefined) return false;
+  const [, scheme, credential] = /^(\S+)\s+(.+)$/.exec(header) ?? [];
+  if (scheme?.toLowerCase() !== "convex") {
+    throw new SystemError(401, "Unauthenticated", "this stand-in knows no user tokens: send `Convex <admin key>`");
+  }
+  if (credential !== adminKey && credential.slice(credential.indexOf(":") + 1) !== adminKey) {
+    const message = "The provided admin key was invalid for this instance";
+    throw new SystemError(401, "BadAdminKey", message);
+  }
+  return true;
+}
+
+function requireAdmin(isAdmin) {
+  if (!isAdmin) {
+    throw new SystemError(403, "BadDeployKey", "You do not have permission to perform this operation: admin key required");
+  }
+}
+
+function checkClient(header) {
+  if (header !== undefined && !header.includes("-")) {
+    throw new SystemError(400, "InvalidClientVersion", `Failed to parse client version ${header}`);
+  }
+}
+
+async function readJson(request) {
+  const chunks = [];
+  let size = 0;
+  // All of it is read, also when it is too much: a client that is still sending would miss the answer.
+  for await (const chunk of request) {
+    size += chunk.length;
+    if (size <= MAX_BODY) chunks.push(chunk);
+  }
+  if (!/^application\/json\b/i.test(request.headers["content-type"] ?? "")) {
+    throw new SystemError(400, "BadJsonBody", "Expected request with `Content-Type: application/json`");
+  }
+  if (size > MAX_BODY) throw new SystemError(400, "BadJsonBody", "Failed to buffer the request body: length limit exceeded");
+  try {
+    const body = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+    if (body === null || typeof body !== "object") throw new Error("expected an object");
+    return body;
+  } catch (error) {
+    throw new SystemError(400, "BadJsonBody", `Failed to parse the request body as JSON: ${error.message}`);
+  }
+}
+
+function send(response, status, body) {
+  const isText = typeof body === "string";
+  response.writeHead(status, { "content-type": isText ? "text/plain" : "application/json" });
+  response.end(isText ? body : JSON.stringify(body));
+}
+
+/** The `json` output format: readable, and not exact. */
+function plainJson(value) {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
+  if (value instanceof ArrayBuffer) return Buffer.from(value).toString("base64");
+  if (Array.isArray(value)) return value.map(plainJson);
+  if (value === null || typeof value !== "object") return value;
+  const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+  return Object.fromEntries(fields.map(([name, field]) => [name, plainJson(field)]));
+}
+
+function mebibytes(size) {
+  return `${(size / (1 << 20)).toFixed(2)} MiB`;
+}

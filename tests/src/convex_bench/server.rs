@@ -1,0 +1,321 @@
+//! The routes, and the path of one call through authorization, faults and the store.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{json, value::RawValue};
+use tokio::sync::watch;
+
+use super::{
+    connection::Connection,
+    counters::{Call, Counters},
+    fault::{Fault, FaultKind},
+    functions::{Failure, Function, FunctionPath, Reading, hash},
+    limits,
+    protocol::{self, Caller, FunctionRequest, SystemError},
+    schedule::Schedule,
+    store::Store,
+};
+
+/// What `GET /version` says.
+pub(super) const VERSION: &str = concat!("convex-bench ", env!("CARGO_PKG_VERSION"), " (a stand-in, not Convex)");
+
+/// Everything that the server's tasks share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) admin_key: String,
+    pub(super) legacy_id_field: String,
+    pub(super) keep_documents: bool,
+    pub(super) key_revoked: AtomicBool,
+    pub(super) state: Mutex<MutableState>,
+    /// True once the server is to stop; calls that hang end then.
+    pub(super) stopping: watch::Receiver<bool>,
+}
+
+/// What calls change. The lock is never held across an await.
+#[derive(Debug)]
+pub(super) struct MutableState {
+    pub(super) store: Store,
+    pub(super) schedule: Schedule,
+    pub(super) counters: Counters,
+    pub(super) calls: Vec<Call>,
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, MutableState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn authorize(&self, headers: &HeaderMap) -> Result<Caller, SystemError> {
+        let caller = protocol::authorize(headers, &self.admin_key)?;
+        if caller == Caller::Admin && self.key_revoked.load(Ordering::SeqCst) {
+            return Err(SystemError::bad_admin_key());
+        }
+        protocol::check_client(headers)?;
+        Ok(caller)
+    }
+}
+
+/// The kind of function that a route runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Query,
+    Mutation,
+    Action,
+    /// `/api/function`, for any kind and for admins only.
+    Any,
+}
+
+/// All routes.
+pub(super) fn router(shared: Arc<Shared>) -> Router {
+    let route = |route: Route| {
+        post(move |shared: State<Arc<Shared>>, connection: ConnectInfo<Connection>, headers: HeaderMap, body: Body| {
+            answer(route, shared, connection, headers, body)
+        })
+    };
+    Router::new()
+        .route("/api/query", route(Route::Query))
+        .route("/api/mutation", route(Route::Mutation))
+        .route("/api/action", route(Route::Action))
+        .route("/api/function", route(Route::Any))
+        .route("/version", get(|| std::future::ready(VERSION)))
+        .route("/instance_name", get(|| std::future::ready("convex-bench")))
+        .route("/api/check_admin_key", get(check_admin_key))
+        .route("/convex-bench/counters", get(counters))
+        .with_state(shared)
+}
+
+async fn check_admin_key(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, SystemError> {
+    protocol::require_admin(shared.authorize(&headers)?)?;
+    let body = json!({ "success": true, "allowedOps": [], "isReadOnly": false });
+    Ok(protocol::json_response(StatusCode::OK, body.to_string()))
+}
+
+/// The counters, for a benchmark that runs in another process. Convex has no such route.
+async fn counters(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Result<Response, SystemError> {
+    protocol::require_admin(shared.authorize(&headers)?)?;
+    let state = shared.state();
+    let body = json!({ "counters": state.counters, "documents": state.store.document_counts() });
+    Ok(protocol::json_response(StatusCode::OK, body.to_string()))
+}
+
+async fn answer(
+    route: Route,
+    State(shared): State<Arc<Shared>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match call(route, &shared, &connection, &headers, body).await {
+        Ok(response) => response,
+        Err(error) => error.into_response(),
+    }
+}
+
+async fn call(
+    route: Route,
+    shared: &Shared,
+    connection: &Connection,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, SystemError> {
+    // The body is read before anything is refused, so that the client is there to hear it.
+    let body = protocol::read_json(headers, body).await;
+    let caller = shared.authorize(headers)?;
+    if route == Route::Any {
+        protocol::require_admin(caller)?;
+    }
+    let body = body?;
+    let request = FunctionRequest::parse(&body)?;
+    let Some(path) = FunctionPath::parse(&request.path) else {
+        let message = format!("{} is not a path to a Convex function", request.path);
+        return Err(SystemError::new(StatusCode::BAD_REQUEST, "BadConvexFunctionIdentifier", message));
+    };
+    let faults = {
+        let mut state = shared.state();
+        state.counters.calls += 1;
+        state.counters.bytes += u64::try_from(body.len()).unwrap_or(u64::MAX);
+        state.schedule.next(hash(&request.path) ^ hash(request.args.get()))
+    };
+    let mut running = Running { shared, path, request: &request, faults, injected: Vec::new(), record_count: 0 };
+    let delay = running.delay();
+    if !delay.is_zero() {
+        tokio::time::sleep(delay).await;
+    }
+    let ending = running.run(route, caller);
+    running.log(&ending);
+    match ending {
+        Ending::Response(response) | Ending::Committed(response) => Ok(response),
+        Ending::Cut { .. } => {
+            connection.cut();
+            Ok(StatusCode::OK.into_response())
+        }
+        Ending::Hang => {
+            let mut stopping = shared.stopping.clone();
+            // An error means that the server is gone, which ends the wait as well.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+            connection.cut();
+            Ok(StatusCode::OK.into_response())
+        }
+    }
+}
+
+/// How a call ends.
+enum Ending {
+    /// An answer to a call that stored nothing.
+    Response(Response),
+    /// An answer, or what is left of it, to a call that ran to its end.
+    Committed(Response),
+    /// No answer, and a reset.
+    Cut { committed: bool },
+    /// No answer for ever.
+    Hang,
+}
+
+/// A call on its way.
+struct Running<'a> {
+    shared: &'a Shared,
+    path: FunctionPath<'a>,
+    request: &'a FunctionRequest<'a>,
+    faults: Vec<Fault>,
+    injected: Vec<FaultKind>,
+    record_count: usize,
+}
+
+impl Running<'_> {
+    /// How long the answer is held back.
+    fn delay(&mut self) -> Duration {
+        let mut delay = Duration::ZERO;
+        for fault in &self.faults {
+            if let Fault::Slow(time) = fault {
+                self.injected.push(fault.kind());
+                delay += *time;
+            }
+        }
+        delay
+    }
+
+    fn run(&mut self, route: Route, caller: Caller) -> Ending {
+        let path = &self.request.path;
+        let missing = || protocol::function_missing(path);
+        let Some(function) = Function::of(&self.path).filter(|_| caller == Caller::Admin) else {
+            return self.failed(&missing());
+        };
+        let is_conditional =
+            |fault: &&Fault| !matches!(fault, Fault::Slow(_) | Fault::BadRecord(_) | Fault::TooLarge(_));
+        let fault = self.faults.iter().find(is_conditional).cloned();
+        self.injected.extend(fault.as_ref().map(Fault::kind));
+        match fault {
+            Some(Fault::FunctionMissing) => return self.failed(&missing()),
+            Some(Fault::KeyRevoked) => {
+                self.shared.key_revoked.store(true, Ordering::SeqCst);
+                return Ending::Response(SystemError::bad_admin_key().into_response());
+            }
+            Some(Fault::TooManyRequests429 { retry_after }) => return Ending::Response(too_many_requests(retry_after)),
+            Some(Fault::Occ503) => return Ending::Response(conflict().into_response()),
+            Some(Fault::HtmlError502) => return Ending::Response(bad_gateway()),
+            Some(Fault::Internal500BeforeCommit) => return Ending::Response(SystemError::internal().into_response()),
+            Some(Fault::ResetBeforeCommit) => return Ending::Cut { committed: false },
+            Some(Fault::Hang) => return Ending::Hang,
+            _ => {}
+        }
+        let value = match self.value(route, function, self.request.args) {
+            Ok(value) => value,
+            Err(failure) => return self.failed(&failure),
+        };
+        let mut body = protocol::success(&value);
+        match fault {
+            Some(Fault::Internal500AfterCommit) => Ending::Committed(SystemError::internal().into_response()),
+            Some(Fault::ResetAfterCommit) => Ending::Cut { committed: true },
+            Some(Fault::Malformed) => {
+                body.truncate(body.len() / 2);
+                Ending::Committed(protocol::json_response(StatusCode::OK, body))
+            }
+            _ => Ending::Committed(protocol::json_response(StatusCode::OK, body)),
+        }
+    }
+
+    /// Runs the function.
+    fn value(&mut self, route: Route, function: Function, args: &RawValue) -> Result<String, Failure> {
+        let FunctionPath { module, name } = self.path;
+        let defined = if function.is_query() { Route::Query } else { Route::Mutation };
+        if route != Route::Any && route != defined {
+            let message =
+                format!("Trying to execute {module}.js:{name} as {route:?}, but it is defined as {defined:?}.");
+            return Err(Failure::Plain(message));
+        }
+        let reading = Reading {
+            path: &self.request.path,
+            legacy_id_field: &self.shared.legacy_id_field,
+            keep_documents: self.shared.keep_documents,
+        };
+        let call = reading.prepare(function, args)?;
+        self.record_count = call.len();
+        for fault in &self.faults {
+            let failure = match fault {
+                Fault::BadRecord(legacy_id) if call.has_legacy_id(legacy_id) => {
+                    Failure::Thrown("a value of the batch was not accepted".to_owned())
+                }
+                Fault::TooLarge(limit) if call.len() > *limit => limits::too_many_bytes(),
+                _ => continue,
+            };
+            self.injected.push(fault.kind());
+            return Err(failure);
+        }
+        let mut state = self.shared.state();
+        let MutableState { store, counters, .. } = &mut *state;
+        store.run(call, counters)
+    }
+
+    fn failed(&self, failure: &Failure) -> Ending {
+        let request = {
+            let mut state = self.shared.state();
+            state.counters.function_errors += 1;
+            state.counters.calls
+        };
+        Ending::Response(protocol::json_response(StatusCode::OK, protocol::failure(failure, self.path.module, request)))
+    }
+
+    fn log(self, ending: &Ending) {
+        let committed = matches!(ending, Ending::Committed(_) | Ending::Cut { committed: true });
+        let Self { request, record_count, injected, .. } = self;
+        let mut state = self.shared.state();
+        for kind in &injected {
+            *state.counters.faults.entry(*kind).or_default() += 1;
+        }
+        state.calls.push(Call { path: request.path.clone(), record_count, faults: injected, committed });
+    }
+}
+
+fn too_many_requests(retry_after: Option<Duration>) -> Response {
+    let message = "Too many writes per second. Your deployment is limited to 4 MiB bytes written per 1 second.";
+    let mut response = SystemError::new(StatusCode::TOO_MANY_REQUESTS, "TooManyWrites", message).into_response();
+    if let Some(time) = retry_after {
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+fn conflict() -> SystemError {
+    let message = "Data read or written in this mutation changed while it was being run.";
+    SystemError::new(StatusCode::SERVICE_UNAVAILABLE, "OptimisticConcurrencyControlFailure", message)
+}
+
+fn bad_gateway() -> Response {
+    let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<h1>502 Bad Gateway</h1>\r\n</body>\r\n</html>\r\n";
+    (StatusCode::BAD_GATEWAY, [(header::CONTENT_TYPE, "text/html")], page).into_response()
+}

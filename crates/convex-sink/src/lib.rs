@@ -1,1 +1,21 @@
-//! placeholder
+//! Writes a migration into Convex through mutations, and generates the functions it calls.
+//!
+//! [`ConvexSink`] implements [`migrate_core::Sink`] over Convex's HTTP functions API; [`generate`] makes
+//! `convex/schema.ts` and `convex/migrate.ts` from a [`migrate_core::Plan`]. The two agree on names through
+//! [`FunctionNames`] and on nothing else.
+
+mod client;
+mod codegen;
+mod encode;
+mod errors;
+mod names;
+mod redact;
+mod settings;
+mod sink;
+mod size;
+
+pub use codegen::{GENERATED_MARKER, GeneratedCode, generate};
+pub use names::FunctionNames;
+pub use settings::{ConvexSettings, DEFAULT_KEY_NAME, DeploymentKind};
+pub use sink::ConvexSink;
+pub use size::{DOCUMENT_LIMITS, DocumentLimit};

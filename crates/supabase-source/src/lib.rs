@@ -1,1 +1,25 @@
-//! placeholder
+//! Reads a Supabase project through PostgREST: a [`migrate_core::Source`] over `/rest/v1`.
+//!
+//! Pages are read by primary key and end on an empty page only, numbers and JSON keep their exact text, and a key that
+//! row-level security would blind is refused. Every request is a GET or a HEAD, so any call may be repeated; this crate
+//! repeats none but the ones that were too large, in smaller pages. Retries are a layer of `migrate-core`.
+
+mod client;
+mod decode;
+mod discover;
+mod error_rules;
+mod errors;
+mod fetch;
+mod key;
+mod openapi;
+mod page_size;
+mod partition;
+mod query;
+mod settings;
+mod source;
+mod source_type;
+mod table_read;
+
+pub use key::KeyKind;
+pub use settings::{DEFAULT_USER_AGENT, SupabaseSettings};
+pub use source::SupabaseSource;

@@ -1,0 +1,149 @@
+//! What is there: the OpenAPI document, and for each table probes for what the document does not say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use migrate_core::catalog::{CATALOG_VERSION, Catalog, TableSchema, TableState};
+use migrate_core::names::TableName;
+use migrate_core::{ErrorKind, Result};
+
+use crate::client::Client;
+use crate::errors::{grant_statement, protocol_error};
+use crate::openapi::{Document, NOT_IN_OPENAPI};
+use crate::page_size::is_too_large;
+use crate::query::ReadQuery;
+use crate::settings::SupabaseSettings;
+
+/// The tables and views of `schema` as the OpenAPI document lists them, and the document's origin. One request.
+///
+/// # Errors
+/// As [`crate::errors::parse_error`]; `Protocol` for another document than PostgREST's.
+pub(crate) async fn listed(client: &Client, schema: &str) -> Result<(String, Vec<TableSchema>)> {
+    let action = "read the OpenAPI document";
+    let reply = client.root(schema, action).await?;
+    let attempt = client.attempt(action, None);
+    let document: Document = serde_json::from_slice(&reply.body).map_err(|error| {
+        if error.is_eof() {
+            migrate_core::Error::new(ErrorKind::Unavailable, format!("{action}: it ends in the middle"))
+        } else {
+            protocol_error(&attempt, "it is not one of PostgREST; db-root-spec may have replaced it")
+        }
+    })?;
+    let tables = document.tables(schema).map_err(|name| {
+        protocol_error(&attempt, "a definition in it is not in the form of one").with_context("table", name)
+    })?;
+    Ok((document.origin(), tables))
+}
+
+/// The catalog of the settings' schema and of the schemas of expected tables.
+///
+/// # Errors
+/// Those of the requests, but for tables that are missing or forbidden: that is their state.
+pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings) -> Result<Catalog> {
+    let (origin, tables) = listed(client, &settings.schema).await?;
+    let mut unknown: Vec<String> = NOT_IN_OPENAPI.iter().copied().map(str::to_owned).collect();
+    let mut found: BTreeMap<TableName, TableSchema> = by_name(tables);
+    let expected: BTreeSet<&TableName> = settings.expected_tables.iter().collect();
+    let mut others: BTreeSet<&str> = expected.iter().map(|table| table.schema()).collect();
+    others.remove(settings.schema.as_str());
+    let mut closed = BTreeSet::new();
+    for schema in others {
+        match listed(client, schema).await {
+            Ok((_, tables)) => found.extend(by_name(tables).into_iter().filter(|(name, _)| expected.contains(name))),
+            Err(error) if error.code() == "PGRST106" => {
+                unknown
+                    .push(format!("the schema {schema} is not exposed: add it to the exposed schemas of the data API"));
+                closed.insert(schema);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    for name in &expected {
+        if !found.contains_key(*name) {
+            found.insert((*name).clone(), unlisted(name));
+        }
+    }
+    let probes = found.into_values().map(|table| {
+        let closed = closed.contains(table.name.schema());
+        async move {
+            let probe = if closed { Probe::Missing } else { probe(client, &table).await? };
+            Ok::<_, migrate_core::Error>((table, probe))
+        }
+    });
+    let mut probes = stream::iter(probes).buffered(settings.concurrency.max(1));
+    let mut tables = Vec::new();
+    while let Some((mut table, probe)) = probes.try_next().await? {
+        let is_listed = !table.columns.is_empty();
+        let name = qualified(&table.name);
+        match probe {
+            Probe::View => unknown.push(format!("view {name} is left out")),
+            Probe::Forbidden => {
+                let grant = grant_statement(&table.name, client.key().role());
+                unknown.push(format!("table {name} may not be read with this key; run: {grant}"));
+            }
+            Probe::Table(_) if !is_listed => unknown.push(format!(
+                "columns of table {name}: it can be read, but the OpenAPI document does not list it; run: notify pgrst, 'reload schema';"
+            )),
+            Probe::Table(None) => unknown.push(format!("the number of rows of table {name}: counting them takes too long")),
+            Probe::Table(Some(_)) | Probe::Missing => {}
+        }
+        (table.state, table.rows) = match probe {
+            Probe::Table(Some(0)) => (TableState::Empty, Some(0)),
+            Probe::Table(rows) => (TableState::Present, rows),
+            Probe::Forbidden => (TableState::Forbidden, None),
+            Probe::View if !expected.contains(&table.name) => continue,
+            Probe::View | Probe::Missing => (TableState::Missing, None),
+        };
+        tables.push(table);
+    }
+    Ok(Catalog { version: CATALOG_VERSION, origin, unknown, tables })
+}
+
+/// What the probes of one listed name say.
+#[derive(Debug, Clone, Copy)]
+enum Probe {
+    /// A table, and its rows unless counting them takes too long.
+    Table(Option<u64>),
+    View,
+    Missing,
+    Forbidden,
+}
+
+async fn probe(client: &Client, table: &TableSchema) -> Result<Probe> {
+    let rows = match client.count(&table.name).await {
+        Ok(rows) => Some(rows),
+        Err(error) if error.kind() == ErrorKind::TableMissing => return Ok(Probe::Missing),
+        Err(error) if error.kind() == ErrorKind::Forbidden => return Ok(Probe::Forbidden),
+        Err(error) if is_too_large(&error) => None,
+        Err(error) => return Err(error),
+    };
+    // A view has no ctid: 42703. Without rows the query is planned only.
+    let ctid = ReadQuery { select: Some("ctid".to_owned()), limit: Some(0), ..ReadQuery::of(&table.name) };
+    match client.probe(&ctid, "tell a table from a view").await {
+        Err(error) if error.code() == "42703" => Ok(Probe::View),
+        // A right on columns only does not cover system columns, but tables are what it is given on.
+        Err(error) if error.kind() != ErrorKind::Forbidden => Err(error),
+        _ => Ok(Probe::Table(rows)),
+    }
+}
+
+fn by_name(tables: Vec<TableSchema>) -> BTreeMap<TableName, TableSchema> {
+    tables.into_iter().map(|table| (table.name.clone(), table)).collect()
+}
+
+fn unlisted(name: &TableName) -> TableSchema {
+    TableSchema {
+        name: name.clone(),
+        state: TableState::Missing,
+        rows: None,
+        columns: Vec::new(),
+        primary_key: Vec::new(),
+        foreign_keys: Vec::new(),
+        unique_keys: None,
+        comment: None,
+    }
+}
+
+fn qualified(name: &TableName) -> String {
+    format!("{}.{}", name.schema(), name.name())
+}

@@ -59,9 +59,10 @@ fn write_record(out: &mut Vec<u8>, mode: WriteMode, legacy_id_field: &FieldName,
     let (field, text) = match mode {
         WriteMode::Upsert => (legacy_id_field.as_str(), record.key.as_str()),
         WriteMode::Patch => {
-            let id = record.id.as_ref().ok_or_else(|| {
-                RowError::new(RejectCode::ReferenceUnlinked, "the document to patch has no id")
-            })?;
+            let id = record
+                .id
+                .as_ref()
+                .ok_or_else(|| RowError::new(RejectCode::ReferenceUnlinked, "the document to patch has no id"))?;
             ("id", id.as_str())
         }
     };
@@ -279,7 +280,8 @@ mod tests {
             id: None,
             record: record(&[("city", Value::text("Oslo")), ("none", Value::Absent), ("nil", Value::Null)]),
         };
-        let patch = WriteRecord { id: Some(SinkId::from("j57")), record: record(&[("next", Value::Absent)]), ..upsert.clone() };
+        let patch =
+            WriteRecord { id: Some(SinkId::from("j57")), record: record(&[("next", Value::Absent)]), ..upsert.clone() };
         assert_eq!(
             write_all(WriteMode::Upsert, &[upsert]).0,
             r#"{"records":[{"supabaseId":"k1","city":"Oslo","nil":null}]}"#

@@ -89,15 +89,30 @@ const DASHBOARD: &str = "see the deployment's state and plan in the dashboard, t
 
 /// Beginnings of a function failure's text, where the text itself is the only sign.
 const TEXT_RULES: &[Rule] = &[
-    rule("Too many writes in a single function execution", ErrorKind::TooLarge, "write so many documents at once", SPLIT),
+    rule(
+        "Too many writes in a single function execution",
+        ErrorKind::TooLarge,
+        "write so many documents at once",
+        SPLIT,
+    ),
     rule("Too many bytes written in a single function", ErrorKind::TooLarge, "write so many bytes at once", SPLIT),
     rule("Too many documents read in a single function", ErrorKind::TooLarge, "read so many documents at once", SPLIT),
     rule("Too many bytes read in a single function", ErrorKind::TooLarge, "read so many bytes at once", SPLIT),
-    rule("Too many reads in a single function execution", ErrorKind::TooLarge, "read so many index ranges at once", SPLIT),
+    rule(
+        "Too many reads in a single function execution",
+        ErrorKind::TooLarge,
+        "read so many index ranges at once",
+        SPLIT,
+    ),
     rule("Arguments for ", ErrorKind::TooLarge, "send arguments as large as that", SPLIT),
     rule("Function execution timed out", ErrorKind::TooLarge, "do all of it in the time a function has", SPLIT),
     rule("JavaScript execution ran out of memory", ErrorKind::TooLarge, "do it in the memory a function has", SPLIT),
-    rule("Cannot run functions while this deployment is", ErrorKind::Forbidden, "call a deployment that is paused or disabled", DASHBOARD),
+    rule(
+        "Cannot run functions while this deployment is",
+        ErrorKind::Forbidden,
+        "call a deployment that is paused or disabled",
+        DASHBOARD,
+    ),
     rule("You have exceeded the ", ErrorKind::Forbidden, "call a deployment that is over its plan's limits", DASHBOARD),
 ];
 
@@ -213,9 +228,9 @@ fn parse_text(call: Call<'_>, class: Option<&str>, detail: &str) -> Error {
     if let Some(refusal) = detail.strip_prefix(SCHEMA_REFUSAL) {
         let complaint = refusal.split_once("the schema: ").map_or("", |(_, complaint)| complaint);
         let message = format!("pass the table's schema: {}", redact::complaint(complaint));
-        return Error::new(ErrorKind::RecordFailed, message).with_code("schema_mismatch").with_remedy(
-            "bring schema.ts and the plan in line, and deploy",
-        );
+        return Error::new(ErrorKind::RecordFailed, message)
+            .with_code("schema_mismatch")
+            .with_remedy("bring schema.ts and the plan in line, and deploy");
     }
     let message = match class {
         Some(class) => format!("write a record: the function threw {class}"),
@@ -249,8 +264,9 @@ pub(crate) fn parse_transport(call: Call<'_>, host: &str, error: reqwest::Error)
 
 /// The error for an answer that the protocol does not allow. The answer is not shown: it may hold values.
 pub(crate) fn protocol(call: Call<'_>, message: impl Into<String>) -> Error {
-    at(Error::new(ErrorKind::Protocol, message), call)
-        .with_remedy("check that the address is a Convex deployment's and that the deployed functions are the generated ones")
+    at(Error::new(ErrorKind::Protocol, message), call).with_remedy(
+        "check that the address is a Convex deployment's and that the deployed functions are the generated ones",
+    )
 }
 
 fn deploy_remedy(call: Call<'_>) -> String {
@@ -285,10 +301,16 @@ mod tests {
     #[test]
     fn texts_are_classified_by_their_beginning() {
         for (message, kind) in [
-            ("Could not find public function for 'migrate:x'. Did you forget to run `npx convex dev`?", ErrorKind::FunctionMissing),
+            (
+                "Could not find public function for 'migrate:x'. Did you forget to run `npx convex dev`?",
+                ErrorKind::FunctionMissing,
+            ),
             ("Uncaught Error: Too many writes in a single function execution (limit: 16000)", ErrorKind::TooLarge),
             ("Too many bytes written in a single function execution (limit: 16777216 bytes).", ErrorKind::TooLarge),
-            ("Uncaught Error: Too many documents read in a single function execution (limit: 32000).", ErrorKind::TooLarge),
+            (
+                "Uncaught Error: Too many documents read in a single function execution (limit: 32000).",
+                ErrorKind::TooLarge,
+            ),
             ("Too many bytes read in a single function execution (limit: 1 bytes).", ErrorKind::TooLarge),
             ("Too many reads in a single function execution (limit: 4096).", ErrorKind::TooLarge),
             ("Arguments for migrate:x are too large", ErrorKind::TooLarge),
@@ -396,6 +418,9 @@ mod tests {
         let error = parse_system_failure(CALL, 403, None, body);
         assert!(error.to_string().contains("deployment:data:write"), "{error}");
         let error = parse_system_failure(CALL, 401, None, b"");
-        assert!(error.to_string().contains("CONVEX_DEPLOY_KEY") && error.to_string().contains("Authorization"), "{error}");
+        assert!(
+            error.to_string().contains("CONVEX_DEPLOY_KEY") && error.to_string().contains("Authorization"),
+            "{error}"
+        );
     }
 }

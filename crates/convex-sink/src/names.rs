@@ -23,16 +23,19 @@ impl FunctionNames {
     }
 
     /// The mutation that upserts records of a table: `migrate:bulkInsertAriDestinations`.
+    #[must_use]
     pub fn bulk_insert(&self, table: &TableName) -> String {
         format!("{}:{}", self.module, bulk_insert_export(table))
     }
 
     /// The mutation that sets a table's cut references: `migrate:patchAriStages`.
+    #[must_use]
     pub fn patch(&self, table: &TableName) -> String {
         format!("{}:{}", self.module, patch_export(table))
     }
 
     /// The query that finds documents of adopted tables by an index: `migrate:lookup`.
+    #[must_use]
     pub fn lookup(&self) -> String {
         format!("{}:{LOOKUP_EXPORT}", self.module)
     }

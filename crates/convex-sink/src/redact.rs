@@ -3,6 +3,8 @@
 //! Convex's validators print the offending value and the whole object, so a text is never passed on as it is: only its
 //! known fixed parts, the path, the validator and the class of a JavaScript error are.
 
+use std::fmt::Write as _;
+
 /// Longest validator text that is passed on, in bytes.
 const VALIDATOR_LENGTH: usize = 160;
 /// Longest path that is passed on, in bytes.
@@ -52,13 +54,13 @@ pub(crate) fn complaint(detail: &str) -> String {
         .map_or("the validator refused a value", |&(_, words)| words)
         .to_owned();
     if let Some(field) = first.split('`').nth(1).filter(|field| names_a_field(first, field, path)) {
-        text.push_str(&format!(" `{field}`"));
+        let _ = write!(text, " `{field}`"); // writing to a String cannot fail
     }
     if let Some(path) = path {
-        text.push_str(&format!(", at {path}"));
+        let _ = write!(text, ", at {path}");
     }
     if let Some(validator) = validator(below) {
-        text.push_str(&format!(", validator {validator}"));
+        let _ = write!(text, ", validator {validator}");
     }
     text
 }
@@ -66,7 +68,9 @@ pub(crate) fn complaint(detail: &str) -> String {
 /// A missing field's name comes from the validator. An extra one's is a field of the plan at the top, but below that
 /// it may be a key of the row's own JSON.
 fn names_a_field(first: &str, field: &str, path: Option<&str>) -> bool {
-    let top = path.is_none_or(|path| path.strip_prefix(".records[").is_some_and(|rest| rest.ends_with(']') && !rest.contains('.')));
+    let top = path.is_none_or(|path| {
+        path.strip_prefix(".records[").is_some_and(|rest| rest.ends_with(']') && !rest.contains('.'))
+    });
     crate::names::identifier_fault(field).is_none()
         && (first.starts_with("Object is missing") || (first.starts_with("Object contains extra field") && top))
 }
@@ -141,7 +145,10 @@ mod tests {
         let extra = |path: &str| format!("Object contains extra field `shown` that is not in the validator.\n{path}");
         assert_eq!(complaint(&extra("")), "a field is not in the validator `shown`");
         assert_eq!(complaint(&extra("Path: .records[0]\n")), "a field is not in the validator `shown`, at .records[0]");
-        assert_eq!(complaint(&extra("Path: .records[0].meta\n")), "a field is not in the validator, at .records[0].meta");
+        assert_eq!(
+            complaint(&extra("Path: .records[0].meta\n")),
+            "a field is not in the validator, at .records[0].meta"
+        );
         assert_eq!(complaint(&extra("Path: .metadata\n")), "a field is not in the validator, at .metadata");
     }
 

@@ -65,11 +65,13 @@ impl ConvexSettings {
     }
 
     /// What the key says of its deployment.
+    #[must_use]
     pub fn deployment_kind(&self) -> DeploymentKind {
         DeploymentKind::of_key(self.admin_key.expose_secret().trim())
     }
 
     /// True when the key is of a production deployment.
+    #[must_use]
     pub fn is_production_key(&self) -> bool {
         self.deployment_kind() == DeploymentKind::Production
     }
@@ -110,9 +112,9 @@ impl ConvexSettings {
                 .with_remedy("use the deployment's .convex.cloud address instead"));
         }
         if url.scheme() == "http" && !self.allow_http && !is_loopback(&url) {
-            return Err(config("send the deploy key over plain http").with_context("host", host).with_remedy(
-                "use https, or allow http for this deployment if the network between is your own",
-            ));
+            return Err(config("send the deploy key over plain http")
+                .with_context("host", host)
+                .with_remedy("use https, or allow http for this deployment if the network between is your own"));
         }
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
@@ -132,14 +134,16 @@ impl ConvexSettings {
         let prefix = key.split('|').next().unwrap_or_default();
         if prefix.starts_with("preview:") || prefix.starts_with("project:") {
             let class = prefix.split(':').next().unwrap_or_default();
-            return Err(config(format!("call a deployment with a {class} key, which is not the key of one deployment"))
-                .with_context("key", name)
-                .with_remedy("create a production or development deploy key of the deployment itself"));
+            return Err(config(format!(
+                "call a deployment with a {class} key, which is not the key of one deployment"
+            ))
+            .with_context("key", name)
+            .with_remedy("create a production or development deploy key of the deployment itself"));
         }
         if key.contains(':') && !key.contains('|') {
-            return Err(config("use a deploy key that ends before its `|`").with_context("key", name).with_remedy(
-                "copy the whole key, and put it in quotes where a shell reads it",
-            ));
+            return Err(config("use a deploy key that ends before its `|`")
+                .with_context("key", name)
+                .with_remedy("copy the whole key, and put it in quotes where a shell reads it"));
         }
         let mut value = HeaderValue::from_str(&format!("Convex {key}")).map_err(|_| {
             config("use a deploy key with characters that a header cannot have")
@@ -172,6 +176,7 @@ impl DeploymentKind {
     }
 
     /// The command that deploys functions there.
+    #[must_use]
     pub fn deploy_command(self) -> &'static str {
         match self {
             Self::Development => "npx convex dev --once",

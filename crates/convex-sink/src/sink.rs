@@ -6,7 +6,8 @@ use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::names::{FieldName, SinkId, TableName};
 use migrate_core::record::RowError;
 use migrate_core::sink::{
-    IdAssignment, Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord,
+    IdAssignment, Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteEffect, WriteMode, WriteOutcome,
+    WriteRecord,
 };
 use migrate_core::value::Value;
 use serde::Deserialize;
@@ -95,23 +96,29 @@ impl ConvexSink {
         let mut body = encode::begin_call(&name);
         match probe {
             Probe::Lookup(table, index) => {
-                encode::write_lookup(&mut body, table.name(), index, &[]).map_err(|error| unusable_key(table, index, &error))?;
+                encode::write_lookup(&mut body, table.name(), index, &[])
+                    .map_err(|error| unusable_key(table, index, &error))?;
             }
             Probe::Insert(_) | Probe::Patch(_) => body.extend_from_slice(b"{\"records\":[]}"),
         }
         encode::end_call(&mut body);
         match self.client.call::<Vec<serde::de::IgnoredAny>>(kind, &name, body).await {
             Ok(answer) if answer.is_empty() => Ok(None),
-            Ok(_) => Err(protocol(self.client.named(&name, false), "call the function with nothing: it returned something")),
+            Ok(_) => {
+                Err(protocol(self.client.named(&name, false), "call the function with nothing: it returned something"))
+            }
             Err(error) if error.kind() == ErrorKind::FunctionMissing => {
                 Ok(Some(format!("{name}{}", shown.unwrap_or_default())))
             }
             Err(error) if error.kind() == ErrorKind::RecordFailed => {
                 let command = self.settings.deployment_kind().deploy_command();
-                Err(Error::new(ErrorKind::Config, "call the deployed function: it takes other arguments than the plan's")
-                    .with_context("function", &name)
-                    .with_remedy(format!("generate the functions again and deploy them: {command}"))
-                    .with_source(error))
+                Err(Error::new(
+                    ErrorKind::Config,
+                    "call the deployed function: it takes other arguments than the plan's",
+                )
+                .with_context("function", &name)
+                .with_remedy(format!("generate the functions again and deploy them: {command}"))
+                .with_source(error))
             }
             Err(error) => Err(error),
         }
@@ -120,7 +127,8 @@ impl ConvexSink {
     async fn lookup_chunk(&self, table: &TableName, index: &str, keys: &[&NaturalKey]) -> Result<Vec<Match>> {
         let name = self.functions.lookup();
         let mut body = encode::begin_call(&name);
-        encode::write_lookup(&mut body, table.name(), index, keys).map_err(|error| unusable_key(table, index, &error))?;
+        encode::write_lookup(&mut body, table.name(), index, keys)
+            .map_err(|error| unusable_key(table, index, &error))?;
         encode::end_call(&mut body);
         let answer: Vec<Vec<String>> = self.client.call(FunctionKind::Query, &name, body).await?;
         same_length(&self.client, &name, keys.len(), answer.len())?;
@@ -180,7 +188,10 @@ impl Sink for ConvexSink {
         let command = self.settings.deployment_kind().deploy_command();
         Err(Error::new(ErrorKind::FunctionMissing, format!("find {} of the generated functions", missing.len()))
             .with_context("functions", missing.join(", "))
-            .with_remedy(format!("copy the generated {}.ts into the project's functions and run: {command}", self.settings.module)))
+            .with_remedy(format!(
+                "copy the generated {}.ts into the project's functions and run: {command}",
+                self.settings.module
+            )))
     }
 
     /// Looks up 1,000 keys in one query. A key with an absent part matches nothing and is not sent.
@@ -213,14 +224,14 @@ impl Sink for ConvexSink {
         let faults = encode::write_records(&mut body, batch.mode, self.legacy_id_field(), measured);
         encode::end_call(&mut body);
         let sent = faults.iter().filter(|fault| fault.is_none()).count();
-        let answer: Vec<Written> = if sent == 0 {
-            Vec::new()
-        } else {
-            self.client.call(FunctionKind::Mutation, &name, body).await?
-        };
+        let answer: Vec<Written> =
+            if sent == 0 { Vec::new() } else { self.client.call(FunctionKind::Mutation, &name, body).await? };
         same_length(&self.client, &name, sent, answer.len())?;
         let mut written = answer.into_iter().map(WriteOutcome::from);
-        Ok(faults.into_iter().filter_map(|fault| fault.map(WriteOutcome::Rejected).or_else(|| written.next())).collect())
+        Ok(faults
+            .into_iter()
+            .filter_map(|fault| fault.map(WriteOutcome::Rejected).or_else(|| written.next()))
+            .collect())
     }
 
     async fn finish(&self, _tables: &[TableName]) -> Result<()> {
@@ -232,7 +243,10 @@ fn same_length(client: &Client, name: &str, asked: usize, answered: usize) -> Re
     if asked == answered {
         return Ok(());
     }
-    Err(protocol(client.named(name, false), format!("match the function's answer: {answered} results for {asked} records")))
+    Err(protocol(
+        client.named(name, false),
+        format!("match the function's answer: {answered} results for {asked} records"),
+    ))
 }
 
 fn unusable_key(table: &TableName, index: &str, error: &RowError) -> Error {

@@ -148,7 +148,10 @@ fn object_size(entries: &[(Box<str>, Value)], depth: usize) -> Result<usize, Row
     let mut seen = HashSet::with_capacity(entries.len());
     for (key, value) in entries.iter().filter(|(_, value)| !matches!(value, Value::Absent)) {
         if let Some(fault) = key_fault(key) {
-            return Err(RowError::new(RejectCode::FieldNameInvalid, format!("Convex refuses an object's key: {fault}")));
+            return Err(RowError::new(
+                RejectCode::FieldNameInvalid,
+                format!("Convex refuses an object's key: {fault}"),
+            ));
         }
         if !seen.insert(key) {
             return Err(RowError::new(RejectCode::NotRepresentable, "an object has the same key twice"));
@@ -224,10 +227,7 @@ mod tests {
         assert_eq!(size(&record(UUID, &scalars)).unwrap(), 112 + LEGACY);
 
         let nested = [
-            (
-                "a",
-                Value::Array(vec![Value::Float64(1.0), Value::text("x"), Value::Array(vec![Value::Null])]),
-            ),
+            ("a", Value::Array(vec![Value::Float64(1.0), Value::text("x"), Value::Array(vec![Value::Null])])),
             (
                 "o",
                 object(vec![

@@ -1,1 +1,12 @@
-//! placeholder
+//! The migrate commands as a library: each binary is one call of [`main`].
+
+mod commands;
+mod environment;
+pub mod exit;
+mod files;
+mod output;
+mod progress;
+mod render;
+mod run_folder;
+
+pub use commands::{Verb, main};

@@ -21,6 +21,7 @@ pub struct RecordShape {
 
 impl RecordShape {
     /// The position of a field.
+    #[must_use] 
     pub fn position(&self, field: &FieldName) -> Option<usize> {
         self.fields.iter().position(|name| name == field)
     }
@@ -37,6 +38,7 @@ pub struct Record {
 
 impl Record {
     /// The value of a field by name.
+    #[must_use] 
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.shape.fields.iter().position(|name| name.as_str() == field).and_then(|position| self.values.get(position))
     }
@@ -119,11 +121,13 @@ pub const REJECT_REMEDIES: &[(RejectCode, &str, &str)] = &[
 
 impl RejectCode {
     /// The stable text.
+    #[must_use] 
     pub fn as_str(self) -> &'static str {
         REJECT_REMEDIES.iter().find(|(code, ..)| *code == self).map_or("rejected", |&(_, text, _)| text)
     }
 
     /// What to do about it.
+    #[must_use] 
     pub fn remedy(self) -> &'static str {
         REJECT_REMEDIES.iter().find(|(code, ..)| *code == self).map_or("", |&(.., remedy)| remedy)
     }
@@ -178,6 +182,7 @@ pub enum ChangeKind {
 
 impl ChangeKind {
     /// The stable text.
+    #[must_use] 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MicrosecondsCut => "microseconds_cut",

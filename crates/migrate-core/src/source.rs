@@ -30,6 +30,7 @@ pub struct KeyRange {
 
 impl KeyRange {
     /// The whole table.
+    #[must_use] 
     pub fn all() -> Self {
         Self::default()
     }

@@ -169,9 +169,7 @@ impl MigrateTable {
         let cut: Vec<&PlanField> = table.cut_fields().collect();
         let patch = (!cut.is_empty()).then(|| MigratePatch {
             name: patch_export(&table.sink),
-            records: records(
-                std::iter::once(("id".to_owned(), id_of(&table.sink))).chain(fields(cut.iter().copied())),
-            ),
+            records: records(std::iter::once(("id".to_owned(), id_of(&table.sink))).chain(fields(cut.iter().copied()))),
             fields: cut.iter().map(|field| field.field.to_string()).collect(),
         });
         Self {
@@ -223,7 +221,7 @@ fn with_index(indent: usize, index: &str, conditions: &[String]) -> String {
     let head = format!(".withIndex({}, (q) =>", literal(index));
     let chain = format!("q{}", conditions.concat());
     let short = conditions.len() <= 2;
-    if short && indent + head.len() + 1 + chain.len() + 1 <= WIDTH {
+    if short && indent + head.len() + 1 + chain.len() < WIDTH {
         return format!("{head} {chain})");
     }
     let inner = indent + 2;
@@ -231,8 +229,9 @@ fn with_index(indent: usize, index: &str, conditions: &[String]) -> String {
         return format!("{head}\n{:inner$}{chain},\n{:indent$})", "", "");
     }
     let deeper = inner + 2;
-    let lines: String = conditions.iter().map(|condition| format!("\n{:deeper$}{condition}", "")).collect();
-    format!("{head}\n{:inner$}q{lines},\n{:indent$})", "", "")
+    let separator = format!("\n{:deeper$}", "");
+    let lines = conditions.join(&separator);
+    format!("{head}\n{:inner$}q{separator}{lines},\n{:indent$})", "", "")
 }
 
 /// A fingerprint fit for a comment: letters and digits.

@@ -40,13 +40,12 @@ fn migrated(table: &PlanTable, legacy: &FieldName) -> Result<TableIndexes> {
     let mut known: Vec<&FieldName> = table.fields.iter().map(|field| &field.field).collect();
     known.push(legacy);
     let mut indexes = TableIndexes::default();
-    match table.indexes.iter().find(|index| index.fields == [legacy.clone()]) {
-        Some(own) => indexes.legacy.clone_from(&own.name),
-        None => {
-            let index = PlanIndex { name: format!("by_{legacy}"), fields: vec![legacy.clone()] };
-            indexes.legacy.clone_from(&index.name);
-            add(&table.source, &mut indexes.list, &known, index)?;
-        }
+    if let Some(own) = table.indexes.iter().find(|index| index.fields == [legacy.clone()]) {
+        indexes.legacy.clone_from(&own.name);
+    } else {
+        let index = PlanIndex { name: format!("by_{legacy}"), fields: vec![legacy.clone()] };
+        indexes.legacy.clone_from(&index.name);
+        add(&table.source, &mut indexes.list, &known, index)?;
     }
     for index in &table.indexes {
         add(&table.source, &mut indexes.list, &known, index.clone())?;

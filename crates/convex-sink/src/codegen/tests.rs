@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use migrate_core::catalog::{ScalarKind, SourceType};
 use migrate_core::names::{FieldName, TableName};
 use migrate_core::plan::{
@@ -87,7 +89,10 @@ fn every_kind() -> Plan {
         field("tags", array(FieldType::String)),
         optional("matrix", array(array(FieldType::Number))),
         field("status", literals(&["draft", "published", "draft"])),
-        nullable("mood", literals(&["happy", "sad", "indifferent to everything", "somewhere in between", "none of these"])),
+        nullable(
+            "mood",
+            literals(&["happy", "sad", "indifferent to everything", "somewhere in between", "none of these"]),
+        ),
         field("only", literals(&["one"])),
         field("moods", array(literals(&["a", "b"]))),
         optional("maybe_text", FieldType::String),
@@ -133,10 +138,7 @@ fn adopted() -> Plan {
         index: "by_workspace_phone".into(),
         natural_key: vec![reference("workspace_id", "workspaces", false), field("phone", FieldType::String)],
         fields: vec![optional("email", FieldType::String)],
-        indexes: vec![
-            index("by_workspace_phone", &["workspace_id", "phone", "email"]),
-            index("by_email", &["email"]),
-        ],
+        indexes: vec![index("by_workspace_phone", &["workspace_id", "phone", "email"]), index("by_email", &["email"])],
     };
     let slots = AdoptedTable {
         source: name("consultant_slots"),
@@ -158,14 +160,9 @@ fn adopted() -> Plan {
         optional("programs", array(FieldType::String)),
         reference("contact_id", "contacts", false),
     ];
-    let indexes = vec![
-        index("by_workspace", &["workspace_id"]),
-        index("by_workspace_country", &["workspace_id", "country"]),
-    ];
-    plan(
-        vec![table("ari_destinations", "ariDestinations", destinations, indexes)],
-        vec![workspaces, contacts, slots],
-    )
+    let indexes =
+        vec![index("by_workspace", &["workspace_id"]), index("by_workspace_country", &["workspace_id", "country"])];
+    plan(vec![table("ari_destinations", "ariDestinations", destinations, indexes)], vec![workspaces, contacts, slots])
 }
 
 fn hostile() -> Plan {
@@ -232,7 +229,8 @@ fn an_own_index_on_the_legacy_id_is_used() {
 fn a_table_with_all_its_indexes_gets_none_for_a_reference() {
     let mut fields = vec![reference("parent", "a", false)];
     fields.extend((0..31).map(|number| field(&format!("f{number}"), FieldType::String)));
-    let indexes: Vec<PlanIndex> = (0..31).map(|number| index(&format!("i{number}"), &[&format!("f{number}")])).collect();
+    let indexes: Vec<PlanIndex> =
+        (0..31).map(|number| index(&format!("i{number}"), &[&format!("f{number}")])).collect();
     let code = generate(&plan(vec![table("a", "a", fields.clone(), indexes.clone())], vec![])).unwrap();
     assert!(code.schema_ts.contains("// No index for parent"), "{}", code.schema_ts);
     let mut more = indexes;
@@ -276,7 +274,7 @@ fn what_convex_would_refuse_is_a_configuration_error() {
     for (case, plan) in cases {
         let error = generate(&plan).expect_err(case);
         assert_eq!(error.kind(), ErrorKind::Config, "{case}");
-        shown.push_str(&format!("{case}: {error}\n"));
+        writeln!(shown, "{case}: {error}").unwrap();
     }
     insta::assert_snapshot!("refusals", shown);
 }

@@ -46,7 +46,8 @@ impl Expr {
 
     /// On one line; `None` when something in it must be on several.
     fn flat(&self) -> Option<String> {
-        let all = |items: &[Expr]| items.iter().map(Self::flat).collect::<Option<Vec<_>>>().map(|items| items.join(", "));
+        let all =
+            |items: &[Expr]| items.iter().map(Self::flat).collect::<Option<Vec<_>>>().map(|items| items.join(", "));
         match self {
             Self::Raw(text) => Some(text.clone()),
             Self::Call(name, arguments) => all(arguments).map(|arguments| format!("{name}({arguments})")),
@@ -122,7 +123,10 @@ fn columns(text: &str) -> usize {
 /// could end a script element.
 pub(super) fn literal(text: &str) -> String {
     let json = serde_json::Value::from(text).to_string();
-    json.replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029").replace("</", "\\u003c/").replace("<!--", "\\u003c!--")
+    json.replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
+        .replace("</", "\\u003c/")
+        .replace("<!--", "\\u003c!--")
 }
 
 #[cfg(test)]
@@ -139,7 +143,10 @@ mod tests {
     #[test]
     fn breaks_only_what_does_not_fit() {
         let union = |count: usize| {
-            Expr::call("v.optional", [Expr::call("v.union", (0..count).map(|n| Expr::text(&format!("literal number {n}"))))])
+            Expr::call(
+                "v.optional",
+                [Expr::call("v.union", (0..count).map(|n| Expr::text(&format!("literal number {n}"))))],
+            )
         };
         assert_eq!(union(2).print(4, 12, 1), r#"v.optional(v.union("literal number 0", "literal number 1"))"#);
         let broken = "v.optional(\n      v.union(\"literal number 0\", \"literal number 1\", \"literal number 2\", \"literal number 3\"),\n    )";

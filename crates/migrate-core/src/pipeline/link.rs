@@ -139,17 +139,14 @@ impl Linker<'_> {
         for row in rows.iter_mut() {
             let Some(parent) = parent_of(row) else { continue };
             let Some(resolution) = resolved.next() else { break };
-            let value = match &resolution {
-                Resolution::Found(id) => Value::text(id.as_str()),
-                _ => {
-                    delta.reference_misses.entry(field.field.to_string()).or_default().add(&row.key);
-                    match missing_parent(&self.table.source, &row.key, field, reference, &parent, &resolution)? {
-                        Ok(value) => value,
-                        Err(error) => {
-                            delta.unlinked += 1;
-                            rejects.push(self.unlinked(row, error.message));
-                            Value::Absent
-                        }
+            let value = if let Resolution::Found(id) = &resolution { Value::text(id.as_str()) } else {
+                delta.reference_misses.entry(field.field.to_string()).or_default().add(&row.key);
+                match missing_parent(&self.table.source, &row.key, field, reference, &parent, &resolution)? {
+                    Ok(value) => value,
+                    Err(error) => {
+                        delta.unlinked += 1;
+                        rejects.push(self.unlinked(row, error.message));
+                        Value::Absent
                     }
                 }
             };

@@ -109,6 +109,7 @@ impl Pipeline {
     }
 
     /// The handle that stops it.
+    #[must_use] 
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }

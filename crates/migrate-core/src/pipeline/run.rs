@@ -69,6 +69,9 @@ impl Shared {
     }
 }
 
+/// A table and how its partitions stand when it stops.
+type TableEnd = (Arc<PlanTable>, Result<Vec<(PartitionId, Checkpoint)>>);
+
 /// How a table's turn begins.
 struct TableRun {
     table: Arc<PlanTable>,
@@ -162,7 +165,7 @@ async fn check_parents(
 /// Runs the tables of one level side by side. Those with cut references are added to `open`, for the second pass.
 async fn run_level(shared: &Arc<Shared>, tables: Vec<Arc<PlanTable>>, open: &mut Vec<TableRun>) -> Result<()> {
     let turns = Arc::new(Semaphore::new(shared.plan.run.tables_in_parallel.max(1)));
-    let mut running: JoinSet<(Arc<PlanTable>, Result<Vec<(PartitionId, Checkpoint)>>)> = JoinSet::new();
+    let mut running: JoinSet<TableEnd> = JoinSet::new();
     for table in tables {
         let (shared, turns) = (shared.clone(), turns.clone());
         running.spawn(async move {

@@ -180,16 +180,13 @@ impl<'a> Builder<'a> {
         let fields = self.fields(schema, settings, selection, &key);
         let mut natural_key = Vec::new();
         for column in &adopt.key {
-            match fields.iter().find(|field| field.columns.contains(column)) {
-                Some(field) => natural_key.push(field.clone()),
-                None => {
-                    let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
-                    self.issues.push(PlanIssue::new(
-                        &["tables", &schema.name.to_string(), "adopt", "key"],
-                        format!("{} has no column {column} for its natural key", schema.name),
-                        suggest(column.as_str(), &known),
-                    ));
-                }
+            if let Some(field) = fields.iter().find(|field| field.columns.contains(column)) { natural_key.push(field.clone()) } else {
+                let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
+                self.issues.push(PlanIssue::new(
+                    &["tables", &schema.name.to_string(), "adopt", "key"],
+                    format!("{} has no column {column} for its natural key", schema.name),
+                    suggest(column.as_str(), &known),
+                ));
             }
         }
         if adopt.key.is_empty() {
@@ -449,14 +446,13 @@ impl<'a> Builder<'a> {
 fn chosen_type(kind: TypeChoice, scalar: ScalarKind, array: bool) -> Option<(Target, Cast)> {
     use ScalarKind as S;
     match (kind, scalar) {
-        (TypeChoice::String, S::Json) => Some((Target::String, Cast::JsonText)),
+        (TypeChoice::String | TypeChoice::JsonText, S::Json) => Some((Target::String, Cast::JsonText)),
         (TypeChoice::String, S::Bytes) if array => None,
         (TypeChoice::String, _) => Some((Target::String, Cast::Text)),
         (TypeChoice::Number, S::Int4 | S::Int8 | S::Float8 | S::Numeric) => Some((Target::Number, Cast::Number)),
         (TypeChoice::Int64, S::Int4 | S::Int8) => Some((Target::Int64, Cast::Int64)),
         (TypeChoice::EpochMs, S::TimestampTz) => Some((Target::Number, Cast::EpochMs)),
         (TypeChoice::Any, S::Json | S::Other) => Some((Target::Any, Cast::Json)),
-        (TypeChoice::JsonText, S::Json) => Some((Target::String, Cast::JsonText)),
         _ => None,
     }
 }

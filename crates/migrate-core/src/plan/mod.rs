@@ -108,6 +108,7 @@ pub struct PlanField {
 
 impl PlanField {
     /// True when the second pass sets it.
+    #[must_use] 
     pub fn is_cut(&self) -> bool {
         matches!(&self.conversion, Conversion::Reference(reference) if reference.cut)
     }

@@ -20,7 +20,7 @@ pub(super) fn order(tables: &mut [PlanTable]) -> Result<Vec<String>, UncuttableC
         let graph = graph(tables);
         let Some(cycle) = tarjan_scc(&graph)
             .into_iter()
-            .map(|component| component.into_iter().map(|node| node.index()).collect::<Vec<usize>>())
+            .map(|component| component.into_iter().map(petgraph::prelude::NodeIndex::index).collect::<Vec<usize>>())
             .find(|component| is_cycle(tables, component))
         else {
             break;

@@ -4,6 +4,7 @@ use crate::record::Record;
 use crate::value::Value;
 
 /// A record as one JSON object for the reject file: integers over 2^53, decimals, times and bytes are their text.
+#[must_use] 
 pub fn record_to_json(record: &Record) -> Json {
     let fields = record.shape.fields.iter().zip(&record.values);
     Json::Object(

@@ -7,7 +7,7 @@ use jiff::{Timestamp, Unit};
 
 use super::{CountReport, Outcome, REPORT_VERSION, RejectReport, Report, ReportTotals, RunCounts, TableReport};
 use crate::error::{Error, ErrorKind};
-use crate::names::TableName;
+use crate::names::{SourceKey, TableName};
 use crate::observe::{Event, Observer, TableStatus};
 use crate::plan::Plan;
 use crate::state::{Tally, Totals};
@@ -154,7 +154,7 @@ impl TableFold {
             rows_per_second: if seconds > 0.0 { round(as_f64(self.this_run.read) / seconds) } else { 0.0 },
         };
         table.errors.extend(table.rejects.iter().map(|cause| {
-            let keys: Vec<&str> = cause.sample_keys.iter().map(|key| key.as_str()).collect();
+            let keys: Vec<&str> = cause.sample_keys.iter().map(SourceKey::as_str).collect();
             let more = if u64::try_from(keys.len()).is_ok_and(|shown| shown < cause.count) { ", …" } else { "" };
             format!("{}: {} rows rejected (keys {}{more})", cause.code.as_str(), cause.count, keys.join(", "))
         }));

@@ -22,6 +22,7 @@ struct Inner {
 
 impl MemoryState {
     /// An empty state.
+    #[must_use] 
     pub fn new() -> Self {
         Self::default()
     }

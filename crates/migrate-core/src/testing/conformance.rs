@@ -245,6 +245,7 @@ async fn write(
 }
 
 /// A record of one table with these fields, for fixtures.
+#[must_use] 
 pub fn write_record(table: &TableName, key: &str, fields: &[(&str, Value)]) -> WriteRecord {
     let shape = crate::record::RecordShape {
         table: table.clone(),

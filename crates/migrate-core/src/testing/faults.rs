@@ -40,7 +40,7 @@ struct Planned {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Faults").field("calls", &self.calls.len()).field("planned", &self.planned.len()).finish()
+        f.debug_struct("Faults").field("calls", &self.calls.len()).field("planned", &self.planned.len()).finish_non_exhaustive()
     }
 }
 
@@ -62,6 +62,7 @@ impl Faults {
     }
 
     /// How often an operation was called.
+    #[must_use] 
     pub fn count(&self, operation: &str) -> usize {
         self.inner().calls.iter().filter(|&&call| call == operation).count()
     }

@@ -45,6 +45,7 @@ impl Default for MemorySink {
 
 impl MemorySink {
     /// A sink that takes so much at once.
+    #[must_use] 
     pub fn new(capabilities: SinkCapabilities) -> Self {
         Self { capabilities, inner: Mutex::default() }
     }

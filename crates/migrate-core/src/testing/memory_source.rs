@@ -11,14 +11,17 @@ use crate::record::{Record, RecordShape};
 use crate::source::{Cursor, KeyRange, Page, PageRequest, Source};
 use crate::value::Value;
 
+type Tables = BTreeMap<TableName, (TableSchema, Vec<Vec<Value>>)>;
+
 /// A source whose tables are in memory. Pages are capped, as a server caps them, whatever the limit asked for.
 #[derive(Debug)]
 pub struct MemorySource {
     max_rows: usize,
-    tables: Mutex<BTreeMap<TableName, (TableSchema, Vec<Vec<Value>>)>>,
+    tables: Mutex<Tables>,
 }
 
 /// A column of a table for [`MemorySource`]; nullable.
+#[must_use] 
 pub fn column(name: &str, scalar: ScalarKind) -> Column {
     Column {
         name: name.into(),
@@ -53,6 +56,7 @@ pub fn table(name: &str, key: &[&str], columns: Vec<Column>) -> Result<TableSche
 
 impl MemorySource {
     /// A source that gives at most `max_rows` rows in one page.
+    #[must_use] 
     pub fn new(max_rows: usize) -> Self {
         Self { max_rows: max_rows.max(1), tables: Mutex::new(BTreeMap::new()) }
     }
@@ -64,7 +68,7 @@ impl MemorySource {
         self.tables().insert(schema.name.clone(), (schema, rows));
     }
 
-    fn tables(&self) -> MutexGuard<'_, BTreeMap<TableName, (TableSchema, Vec<Vec<Value>>)>> {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

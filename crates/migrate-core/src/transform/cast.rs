@@ -21,6 +21,7 @@ type Refusal = (RejectCode, String);
 
 impl CastField {
     /// Casts the value at `position` of the document.
+    #[must_use] 
     pub fn new(position: usize, field: &PlanField, cast: Cast) -> Self {
         let literals = match &field.field_type {
             FieldType::Literals(values) => values.clone(),

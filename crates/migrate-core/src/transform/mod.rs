@@ -67,11 +67,13 @@ pub struct Converted {
 impl Chain {
     /// The rules that make `fields` for the sink's table of the same plan entry. Records it is applied to have the
     /// fields of [`Chain::columns`] in that order.
+    #[must_use] 
     pub fn new(table: &TableName, fields: &[PlanField]) -> Self {
         Self::with_key(table, fields, &[])
     }
 
     /// As [`Chain::new`], for records that begin with the columns of `key`.
+    #[must_use] 
     pub fn with_key(table: &TableName, fields: &[PlanField], key: &[FieldName]) -> Self {
         let mut columns: Vec<FieldName> = key.to_vec();
         for column in fields.iter().flat_map(|field| &field.columns) {
@@ -108,6 +110,7 @@ impl Chain {
     }
 
     /// The columns a record must have, in order; the key's first.
+    #[must_use] 
     pub fn columns(&self) -> &Arc<[FieldName]> {
         &self.columns
     }

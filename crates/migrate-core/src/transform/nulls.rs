@@ -20,6 +20,7 @@ enum OnNull {
 
 impl Nulls {
     /// The policies of `fields`, in the document's order.
+    #[must_use] 
     pub fn new(fields: &[PlanField]) -> Self {
         let on_null = |field: &PlanField| match &field.conversion {
             Conversion::Value { nulls: NullPolicy::Absent, .. } => OnNull::Absent,

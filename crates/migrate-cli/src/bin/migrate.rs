@@ -1,0 +1,5 @@
+//! `migrate`: the front door, `migrate run …` runs `migrate-run …`.
+
+fn main() -> std::process::ExitCode {
+    migrate_cli::main(migrate_cli::Verb::Front)
+}

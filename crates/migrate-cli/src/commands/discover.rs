@@ -1,0 +1,71 @@
+use clap::Parser;
+use migrate_core::Source as _;
+use migrate_core::catalog::{Catalog, TableState};
+
+use super::{EXIT_HELP, ProjectArguments, fail, supabase};
+use crate::environment::Environment;
+use crate::{exit, files, output};
+
+/// Reads what a Supabase project holds into catalog.json: tables, columns, keys, references, row counts.
+///
+/// Needs SUPABASE_URL and SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY) in the environment, .env.local or .env.
+#[derive(Debug, Parser)]
+#[command(name = "migrate-discover", version, after_help = EXIT_HELP)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    project: ProjectArguments,
+    /// Accept a key that row-level security hides rows from
+    #[arg(long)]
+    allow_partial: bool,
+    /// Print the catalog as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn main(arguments: Arguments) -> u8 {
+    let (config, _) = match arguments.project.read() {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
+    let found = async {
+        let environment = Environment::read(arguments.project.folder())?;
+        let source = supabase(&environment, &config, arguments.allow_partial)?;
+        source.check().await?;
+        let catalog = source.discover().await?;
+        files::write_json(&arguments.project.catalog(), &catalog)?;
+        Ok(catalog)
+    };
+    match found.await {
+        Ok(catalog) => {
+            if arguments.json {
+                output::data(&serde_json::to_string_pretty(&catalog).unwrap_or_default());
+            } else {
+                summary(&catalog);
+            }
+            output::note(&format!("wrote {}", arguments.project.catalog().display()));
+            exit::OK
+        }
+        Err(error) => fail(&error, exit::of_setup(&error)),
+    }
+}
+
+fn summary(catalog: &Catalog) {
+    output::data(&format!("{}: {} tables", catalog.origin, catalog.tables.len()));
+    for table in &catalog.tables {
+        let state = match table.state {
+            TableState::Present | TableState::Empty => format!("{} rows", table.rows.unwrap_or_default()),
+            TableState::Missing => "missing".to_owned(),
+            TableState::Forbidden => {
+                format!("forbidden; run: grant select on {}.{} to service_role;", table.name.schema(), table.name.name())
+            }
+        };
+        let shape = format!("{} columns, {} references", table.columns.len(), table.foreign_keys.len());
+        output::data(&format!("  {}: {state}, {shape}", table.name));
+    }
+    if !catalog.unknown.is_empty() {
+        output::data("not visible this way:");
+    }
+    for unknown in &catalog.unknown {
+        output::data(&format!("  {unknown}"));
+    }
+}

@@ -1,0 +1,121 @@
+//! One file per verb; here is what they share.
+
+mod discover;
+mod front;
+mod plan;
+mod report;
+mod run;
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser};
+use migrate_core::names::TableName;
+use migrate_core::plan::MigrateConfig;
+use migrate_core::{Error, Result};
+use supabase_source::{SupabaseSettings, SupabaseSource};
+
+use crate::environment::Environment;
+use crate::files::{self, ConfigFailure};
+use crate::{exit, output};
+
+/// The commands, one binary each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// `migrate`
+    Front,
+    /// `migrate-discover`
+    Discover,
+    /// `migrate-plan`
+    Plan,
+    /// `migrate-run`
+    Run,
+    /// `migrate-report`
+    Report,
+    /// `migrate-schema`
+    Schema,
+}
+
+const EXIT_HELP: &str = "Exit codes: 0 all went well, 1 unexpected, 2 usage, 3 finished with rejects, \
+                         4 set-up or plan, 5 interrupted (the same command goes on).";
+
+/// Runs a command with this process's arguments.
+#[must_use]
+pub fn main(verb: Verb) -> ExitCode {
+    let code = match verb {
+        Verb::Front => front::main(),
+        Verb::Discover => with_runtime(discover::main(discover::Arguments::parse())),
+        Verb::Plan => plan::main(&plan::Arguments::parse()),
+        Verb::Run => with_runtime(run::main(run::Arguments::parse())),
+        Verb::Report => report::main(&report::Arguments::parse()),
+        Verb::Schema => schema::main(&schema::Arguments::parse()),
+    };
+    ExitCode::from(code)
+}
+
+fn with_runtime(command: impl Future<Output = u8>) -> u8 {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => {
+            let code = runtime.block_on(command);
+            runtime.shutdown_background();
+            code
+        }
+        Err(_) => {
+            output::error("failed to start the program's threads");
+            exit::UNEXPECTED
+        }
+    }
+}
+
+/// Where a project's files are.
+#[derive(Debug, Args)]
+struct ProjectArguments {
+    /// The configuration; catalog, plan and run folders are beside it
+    #[arg(long, default_value = "migrate.toml", value_name = "FILE")]
+    config: PathBuf,
+}
+
+impl ProjectArguments {
+    fn folder(&self) -> &Path {
+        self.config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    fn catalog(&self) -> PathBuf {
+        self.folder().join("catalog.json")
+    }
+
+    fn plan(&self) -> PathBuf {
+        self.folder().join("plan.json")
+    }
+
+    /// The configuration and its text; what is wrong is printed, and the exit code returned.
+    fn read(&self) -> std::result::Result<(MigrateConfig, String), u8> {
+        files::config(&self.config).map_err(|failure| match failure {
+            ConfigFailure::Io(error) => fail(&error, exit::SETUP),
+            ConfigFailure::Text(error) => {
+                output::error(&error.to_string());
+                exit::SETUP
+            }
+        })
+    }
+}
+
+fn fail(error: &Error, code: u8) -> u8 {
+    output::error(&format!("failed to {error}"));
+    code
+}
+
+/// The source the environment and the configuration name.
+fn supabase(environment: &Environment, config: &MigrateConfig, allow_partial: bool) -> Result<SupabaseSource> {
+    let url = environment.supabase_url(config.supabase.url.as_deref())?;
+    let mut settings = SupabaseSettings::new(url, environment.supabase_key()?);
+    settings.schema.clone_from(&config.supabase.schema);
+    settings.allow_partial = allow_partial;
+    let named = config.include.iter().flatten().chain(config.tables.keys());
+    let mut expected: Vec<TableName> = named.cloned().collect();
+    expected.sort();
+    expected.dedup();
+    settings.expected_tables = expected;
+    SupabaseSource::new(settings)
+}

@@ -1,0 +1,50 @@
+//! Exit codes, the same for every command.
+
+use migrate_core::{Error, ErrorKind};
+
+/// Everything went well.
+pub const OK: u8 = 0;
+/// Something that nothing below names.
+pub const UNEXPECTED: u8 = 1;
+/// The command line is wrong.
+pub const USAGE: u8 = 2;
+/// The run went to its end, and some rows are rejects or a count differs.
+pub const FINDINGS: u8 = 3;
+/// Keys, addresses, configuration, deployment or plan.
+pub const SETUP: u8 = 4;
+/// Stopped; the same command goes on.
+pub const INTERRUPTED: u8 = 5;
+
+/// The exit codes with their meaning; help and documentation are made of it.
+pub const EXIT_CODES: &[(u8, &str)] = &[
+    (OK, "all went well"),
+    (UNEXPECTED, "unexpected error"),
+    (USAGE, "wrong command line"),
+    (FINDINGS, "finished, with rejected rows, unset links or a count that differs"),
+    (SETUP, "keys, addresses, configuration, deployment or plan"),
+    (INTERRUPTED, "interrupted; the same command goes on"),
+];
+
+/// The exit code of an error in a phase that writes nothing yet.
+pub fn of_setup(error: &Error) -> u8 {
+    match error.kind() {
+        kind if kind.is_setup() => SETUP,
+        ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::UnknownOutcome => SETUP,
+        _ => UNEXPECTED,
+    }
+}
+
+/// The exit code of an error that ended a run: what waiting mends can be resumed.
+pub fn of_run(error: &Error) -> u8 {
+    match error.kind() {
+        kind if kind.is_setup() => SETUP,
+        ErrorKind::TooManyRejects => FINDINGS,
+        ErrorKind::Interrupted
+        | ErrorKind::Unreachable
+        | ErrorKind::RateLimited
+        | ErrorKind::Unavailable
+        | ErrorKind::TimedOut
+        | ErrorKind::UnknownOutcome => INTERRUPTED,
+        _ => UNEXPECTED,
+    }
+}

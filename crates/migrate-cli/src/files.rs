@@ -1,0 +1,73 @@
+//! Files of a project: read with a clear error, written whole or not at all.
+
+use std::fs;
+use std::path::Path;
+
+use migrate_core::plan::{ConfigError, MigrateConfig, read_config};
+use migrate_core::{Error, ErrorKind, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+fn io_error(action: &str, path: &Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, action).with_context("file", path.display()).with_source(error)
+}
+
+/// The configuration with its text; the defaults where there is no file and `required` is false.
+pub(crate) fn config(path: &Path) -> Result<(MigrateConfig, String), ConfigFailure> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((MigrateConfig::default(), String::new())),
+        Err(error) => return Err(ConfigFailure::Io(io_error("read the configuration", path, error))),
+    };
+    let config = read_config(&path.display().to_string(), &text).map_err(|error| ConfigFailure::Text(Box::new(error)))?;
+    Ok((config, text))
+}
+
+/// Why a configuration cannot be used.
+pub(crate) enum ConfigFailure {
+    /// The file cannot be read.
+    Io(Error),
+    /// Its text is wrong.
+    Text(Box<ConfigError>),
+}
+
+/// Reads a JSON file that a command before this one wrote.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, made_by: &str) -> Result<T> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| io_error("read a file", path, error).with_remedy(format!("make it: {made_by}")))?;
+    serde_json::from_str(&text).map_err(|error| {
+        Error::new(ErrorKind::Config, "read the file's JSON")
+            .with_context("file", path.display())
+            .with_context("line", error.line())
+            .with_remedy(format!("make it anew: {made_by}"))
+    })
+}
+
+/// Writes a text file through a temporary one beside it, so that no reader sees half of it.
+pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).map_err(|error| io_error("make the folder", folder, error))?;
+    }
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = Path::new(&partial);
+    fs::write(partial, text).map_err(|error| io_error("write the file", partial, error))?;
+    fs::rename(partial, path).map_err(|error| io_error("write the file", path, error))
+}
+
+/// Writes a value as indented JSON with a newline at its end.
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::new(ErrorKind::Unexpected, "write JSON").with_source(error))?;
+    write(path, &(text + "\n"))
+}
+
+/// Writes generated code, unless a file of the user's is there.
+pub(crate) fn write_generated(path: &Path, text: &str, marker: &str) -> Result<()> {
+    match fs::read_to_string(path) {
+        Ok(known) if !known.starts_with(marker) => Err(Error::new(ErrorKind::Config, "overwrite a file that was not generated")
+            .with_context("file", path.display())
+            .with_remedy("move it away, or choose another convex.module or convex.functions in migrate.toml")),
+        _ => write(path, text),
+    }
+}

@@ -1,0 +1,141 @@
+//! A project folder with its own local stack, and the migrate programs run in it as a person would.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::ari_cms::{Scenario, parents, schema_sql, seed_sql};
+use crate::local_stack::{ConvexLocal, Error, Result, Supabase, SupabaseOptions};
+
+/// The example, set up in a folder: Supabase has its rows, nothing is migrated yet.
+#[derive(Debug)]
+pub struct Project {
+    folder: PathBuf,
+    programs: PathBuf,
+    /// The Supabase side.
+    pub supabase: Supabase,
+    /// The Convex side, once it is deployed.
+    pub convex: Option<ConvexLocal>,
+    scenario: Scenario,
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
+}
+
+/// Builds the migrate programs beside the running one, and gives their folder.
+///
+/// # Errors
+/// When cargo fails.
+pub fn build_programs() -> Result<PathBuf> {
+    let own = std::env::current_exe().map_err(|error| Error::new(format!("failed to find this program: {error}")))?;
+    let mut folder = own.parent().unwrap_or(Path::new(".")).to_owned();
+    if folder.file_name() == Some(OsStr::new("deps")) {
+        folder.pop();
+    }
+    let target = folder.parent().unwrap_or(Path::new("."));
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(repository()).args(["build", "--quiet", "-p", "migrate-cli", "--bins", "--target-dir"]).arg(target);
+    if folder.file_name() == Some(OsStr::new("release")) {
+        cargo.arg("--release");
+    }
+    match cargo.status() {
+        Ok(status) if status.success() => Ok(folder),
+        Ok(status) => Err(Error::new(format!("failed to build the migrate programs: {status}"))),
+        Err(error) => Err(Error::new(format!("failed to start cargo: {error}"))),
+    }
+}
+
+impl Project {
+    /// Sets the example up in `folder`, which must be empty or absent.
+    ///
+    /// # Errors
+    /// When a part of the stack does not start.
+    pub async fn set_up(folder: &Path, scenario: Scenario) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::new(format!("failed to set up {}: {error}", folder.display()));
+        let programs = tokio::task::spawn_blocking(build_programs)
+            .await
+            .map_err(|error| Error::new(format!("failed to build the migrate programs: {error}")))??;
+        std::fs::create_dir_all(folder.join("convex")).map_err(failed)?;
+        let example = repository().join("examples/ari-cms");
+        for file in ["migrate.toml", "convex/seedParents.ts"] {
+            std::fs::copy(example.join(file), folder.join(file)).map_err(failed)?;
+        }
+        let sql = vec![schema_sql(scenario), seed_sql(scenario)];
+        let supabase = Supabase::start(SupabaseOptions { sql, ..SupabaseOptions::default() }).await?;
+        Ok(Self { folder: folder.to_owned(), programs, supabase, convex: None, scenario })
+    }
+
+    /// The project's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Deploys the project's functions to convex-local, as `npx convex deploy` would, and puts the parents in.
+    ///
+    /// # Errors
+    /// When the functions do not load, or the parents do not match the generated schema.
+    pub async fn deploy(&mut self) -> Result<()> {
+        let convex = ConvexLocal::start(&self.folder).await?;
+        let parents = parents(self.scenario);
+        let arguments = json!({
+            "workspaces": parents.workspaces.iter().map(|parent| json!({
+                "slug": parent.slug, "name": parent.name, "ownerId": parent.owner_id,
+            })).collect::<Vec<Value>>(),
+            "contacts": parents.contacts.iter().map(|parent| {
+                let mut contact = json!({ "workspaceSlug": parent.workspace_slug, "phone": parent.phone });
+                if let Some(name) = &parent.name {
+                    contact["name"] = json!(name);
+                }
+                contact
+            }).collect::<Vec<Value>>(),
+            "ariConversations": parents.ari_conversations.iter().map(|parent| json!({
+                "workspaceSlug": parent.workspace_slug, "contactPhone": parent.contact_phone, "state": parent.state,
+            })).collect::<Vec<Value>>(),
+        });
+        convex.mutation("seedParents:seedParents", arguments).await?;
+        self.convex = Some(convex);
+        Ok(())
+    }
+
+    /// A migrate program with the project's settings in its environment, in the project's folder.
+    #[must_use]
+    pub fn program(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command.current_dir(&self.folder).args(arguments);
+        command.env("SUPABASE_URL", self.supabase.url()).env("SUPABASE_SECRET_KEY", self.supabase.secret_key());
+        if let Some(convex) = &self.convex {
+            command.env("CONVEX_SELF_HOSTED_URL", convex.url());
+            command.env("CONVEX_SELF_HOSTED_ADMIN_KEY", convex.admin_key());
+        }
+        command
+    }
+
+    /// Runs a migrate program to its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub async fn run(&self, name: &str, arguments: &[&str]) -> Result<Output> {
+        let mut command = self.program(name, arguments);
+        let output = tokio::task::spawn_blocking(move || command.output()).await;
+        output
+            .map_err(|error| Error::new(format!("failed to run {name}: {error}")))?
+            .map_err(|error| Error::new(format!("failed to run {name}: {error}")))
+    }
+
+    /// The report of the newest run.
+    ///
+    /// # Errors
+    /// When there is none, or it is no JSON.
+    pub fn report(&self) -> Result<Value> {
+        let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to read the report: {error}"));
+        let runs = std::fs::read_dir(self.folder.join(".migrate")).map_err(|error| failed(&error))?;
+        let newest = runs.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).max();
+        let path = newest.ok_or_else(|| failed(&"there is no run"))?.join("report.json");
+        let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+        serde_json::from_str(&text).map_err(|error| failed(&error))
+    }
+}

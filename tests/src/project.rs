@@ -37,7 +37,10 @@ pub fn build_programs() -> Result<PathBuf> {
     }
     let target = folder.parent().unwrap_or(Path::new("."));
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(repository()).args(["build", "--quiet", "-p", "migrate-cli", "--bins", "--target-dir"]).arg(target);
+    cargo
+        .current_dir(repository())
+        .args(["build", "--quiet", "-p", "migrate-cli", "--bins", "--target-dir"])
+        .arg(target);
     if folder.file_name() == Some(OsStr::new("release")) {
         cargo.arg("--release");
     }

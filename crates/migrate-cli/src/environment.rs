@@ -7,7 +7,8 @@ use migrate_core::{Error, ErrorKind, Result};
 use secrecy::SecretString;
 
 /// Names of the Supabase address, in the order they count.
-const SUPABASE_URL: &[&str] = &["SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL", "EXPO_PUBLIC_SUPABASE_URL", "VITE_SUPABASE_URL"];
+const SUPABASE_URL: &[&str] =
+    &["SUPABASE_URL", "NEXT_PUBLIC_SUPABASE_URL", "EXPO_PUBLIC_SUPABASE_URL", "VITE_SUPABASE_URL"];
 /// Names of the Supabase key, those that see every row first.
 const SUPABASE_KEY: &[&str] = &[
     "SUPABASE_SECRET_KEY",
@@ -35,7 +36,8 @@ impl Environment {
             if !path.exists() {
                 continue;
             }
-            let broken = |_| Error::new(ErrorKind::Config, "read the environment file").with_context("file", path.display());
+            let broken =
+                |_| Error::new(ErrorKind::Config, "read the environment file").with_context("file", path.display());
             let pairs = dotenvy::from_path_iter(&path).map_err(broken)?;
             files.push(pairs.collect::<std::result::Result<_, _>>().map_err(broken)?);
         }
@@ -46,7 +48,9 @@ impl Environment {
     fn get(&self, names: &'static [&'static str]) -> Option<(&'static str, String)> {
         let process = |name: &&'static str| std::env::var(name).ok().map(|value| (*name, value));
         let of_file = |file: &HashMap<String, String>| {
-            names.iter().find_map(|name| file.get(*name).filter(|value| !value.trim().is_empty()).map(|value| (*name, value.clone())))
+            names.iter().find_map(|name| {
+                file.get(*name).filter(|value| !value.trim().is_empty()).map(|value| (*name, value.clone()))
+            })
         };
         names
             .iter()
@@ -64,7 +68,10 @@ impl Environment {
     }
 
     fn address(&self, names: &'static [&'static str], configured: Option<&str>, what: &str) -> Result<String> {
-        self.get(names).map(|(_, value)| value).or_else(|| configured.map(str::to_owned)).ok_or_else(|| missing(what, names))
+        self.get(names)
+            .map(|(_, value)| value)
+            .or_else(|| configured.map(str::to_owned))
+            .ok_or_else(|| missing(what, names))
     }
 
     pub(crate) fn supabase_key(&self) -> Result<SecretString> {

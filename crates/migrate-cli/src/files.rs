@@ -16,10 +16,13 @@ fn io_error(action: &str, path: &Path, error: std::io::Error) -> Error {
 pub(crate) fn config(path: &Path) -> Result<(MigrateConfig, String), ConfigFailure> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((MigrateConfig::default(), String::new())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok((MigrateConfig::default(), String::new()));
+        }
         Err(error) => return Err(ConfigFailure::Io(io_error("read the configuration", path, error))),
     };
-    let config = read_config(&path.display().to_string(), &text).map_err(|error| ConfigFailure::Text(Box::new(error)))?;
+    let config =
+        read_config(&path.display().to_string(), &text).map_err(|error| ConfigFailure::Text(Box::new(error)))?;
     Ok((config, text))
 }
 
@@ -65,9 +68,11 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
 /// Writes generated code, unless a file of the user's is there.
 pub(crate) fn write_generated(path: &Path, text: &str, marker: &str) -> Result<()> {
     match fs::read_to_string(path) {
-        Ok(known) if !known.starts_with(marker) => Err(Error::new(ErrorKind::Config, "overwrite a file that was not generated")
-            .with_context("file", path.display())
-            .with_remedy("move it away, or choose another convex.module or convex.functions in migrate.toml")),
+        Ok(known) if !known.starts_with(marker) => {
+            Err(Error::new(ErrorKind::Config, "overwrite a file that was not generated")
+                .with_context("file", path.display())
+                .with_remedy("move it away, or choose another convex.module or convex.functions in migrate.toml"))
+        }
         _ => write(path, text),
     }
 }

@@ -89,7 +89,10 @@ impl Observer for Progress {
             }
             Event::Retried { operation, table, attempt, delay, code, .. } => {
                 let table = table.as_ref().map(|table| format!(" {table}")).unwrap_or_default();
-                self.line(&format!("{operation}{table}: attempt {attempt} failed ({code}), again in {:.1} s", delay.as_secs_f64()));
+                self.line(&format!(
+                    "{operation}{table}: attempt {attempt} failed ({code}), again in {:.1} s",
+                    delay.as_secs_f64()
+                ));
             }
             Event::LinkingStarted { table } => self.line(&format!("{table}: setting the links that were cut")),
             _ => {}

@@ -24,7 +24,7 @@ pub struct Catalog {
 
 impl Catalog {
     /// The table of that name.
-    #[must_use] 
+    #[must_use]
     pub fn table(&self, name: &TableName) -> Option<&TableSchema> {
         self.tables.iter().find(|table| table.name == *name)
     }
@@ -54,7 +54,7 @@ pub struct TableSchema {
 
 impl TableSchema {
     /// The column of that name.
-    #[must_use] 
+    #[must_use]
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name.as_str() == name)
     }

@@ -90,23 +90,25 @@ impl ErrorKind {
         ERROR_KINDS
             .iter()
             .find(|(kind, ..)| *kind == self)
-            .map_or(("unexpected", Disposition::Abort, false), |&(_, code, disposition, setup)| (code, disposition, setup))
+            .map_or(("unexpected", Disposition::Abort, false), |&(_, code, disposition, setup)| {
+                (code, disposition, setup)
+            })
     }
 
     /// Stable name for logs, reports and scripts.
-    #[must_use] 
+    #[must_use]
     pub fn code(self) -> &'static str {
         self.row().0
     }
 
     /// What a caller does about an error of this kind.
-    #[must_use] 
+    #[must_use]
     pub fn disposition(self) -> Disposition {
         self.row().1
     }
 
     /// True when the user mends it in keys, addresses, configuration or deployment.
-    #[must_use] 
+    #[must_use]
     pub fn is_setup(self) -> bool {
         self.row().2
     }
@@ -178,31 +180,31 @@ impl Error {
     }
 
     /// What went wrong.
-    #[must_use] 
+    #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
     /// What a caller does about it.
-    #[must_use] 
+    #[must_use]
     pub fn disposition(&self) -> Disposition {
         self.0.kind.disposition()
     }
 
     /// The other side's own code where it gave one, else the kind's.
-    #[must_use] 
+    #[must_use]
     pub fn code(&self) -> &str {
         self.0.code.as_deref().unwrap_or_else(|| self.0.kind.code())
     }
 
     /// The message alone, without context and remedy.
-    #[must_use] 
+    #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// The next step, where one is known.
-    #[must_use] 
+    #[must_use]
     pub fn remedy(&self) -> Option<&str> {
         self.0.remedy.as_deref()
     }
@@ -213,7 +215,7 @@ impl Error {
     }
 
     /// How long the other side asked us to wait, if it did.
-    #[must_use] 
+    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

@@ -36,13 +36,13 @@ impl TableName {
     }
 
     /// The schema, `public` where none was written.
-    #[must_use] 
+    #[must_use]
     pub fn schema(&self) -> &str {
         &self.schema
     }
 
     /// The name without its schema.
-    #[must_use] 
+    #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -155,7 +155,7 @@ impl SourceKey {
     }
 
     /// The texts of its columns, where the table's key has `columns` of them; `None` when it was not made of so many.
-    #[must_use] 
+    #[must_use]
     pub fn parts(&self, columns: usize) -> Option<Vec<String>> {
         if columns == 1 {
             return Some(vec![self.as_str().to_owned()]);

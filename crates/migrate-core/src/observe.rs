@@ -101,7 +101,7 @@ pub struct Fanout(Vec<Arc<dyn Observer>>);
 
 impl Fanout {
     /// Tells all of `observers`.
-    #[must_use] 
+    #[must_use]
     pub fn new(observers: Vec<Arc<dyn Observer>>) -> Self {
         Self(observers)
     }

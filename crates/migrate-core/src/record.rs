@@ -21,7 +21,7 @@ pub struct RecordShape {
 
 impl RecordShape {
     /// The position of a field.
-    #[must_use] 
+    #[must_use]
     pub fn position(&self, field: &FieldName) -> Option<usize> {
         self.fields.iter().position(|name| name == field)
     }
@@ -38,7 +38,7 @@ pub struct Record {
 
 impl Record {
     /// The value of a field by name.
-    #[must_use] 
+    #[must_use]
     pub fn get(&self, field: &str) -> Option<&Value> {
         self.shape.fields.iter().position(|name| name.as_str() == field).and_then(|position| self.values.get(position))
     }
@@ -61,8 +61,11 @@ impl Record {
             .map(|&position| {
                 self.values.get(position).and_then(Value::key_text).ok_or_else(|| {
                     let kind = self.values.get(position).map_or("absent", Value::kind);
-                    RowError::new(RejectCode::KeyUnusable, format!("a key field is {kind}"))
-                        .at(self.shape.fields.get(position).cloned())
+                    RowError::new(RejectCode::KeyUnusable, format!("a key field is {kind}")).at(self
+                        .shape
+                        .fields
+                        .get(position)
+                        .cloned())
                 })
             })
             .collect()
@@ -108,7 +111,11 @@ pub const REJECT_REMEDIES: &[(RejectCode, &str, &str)] = &[
     (RejectCode::NotRepresentable, "not_representable", "plan another type for the column, such as type = \"string\""),
     (RejectCode::NullNotAllowed, "null_not_allowed", "plan nulls = \"absent\" or \"default\" for the column"),
     (RejectCode::UnknownValue, "unknown_value", "add the value to the column's type, or plan type = \"string\""),
-    (RejectCode::ReferenceMissing, "reference_missing", "bring the parent into the sink, or plan on_missing = \"null\""),
+    (
+        RejectCode::ReferenceMissing,
+        "reference_missing",
+        "bring the parent into the sink, or plan on_missing = \"null\"",
+    ),
     (RejectCode::ReferenceAmbiguous, "reference_ambiguous", "leave one document with that natural key in the sink"),
     (RejectCode::ReferenceUnlinked, "reference_unlinked", "bring the parent into the sink and run again with --fresh"),
     (RejectCode::DocumentTooLarge, "document_too_large", "drop a large column, or store its value as a file"),
@@ -121,13 +128,13 @@ pub const REJECT_REMEDIES: &[(RejectCode, &str, &str)] = &[
 
 impl RejectCode {
     /// The stable text.
-    #[must_use] 
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         REJECT_REMEDIES.iter().find(|(code, ..)| *code == self).map_or("rejected", |&(_, text, _)| text)
     }
 
     /// What to do about it.
-    #[must_use] 
+    #[must_use]
     pub fn remedy(self) -> &'static str {
         REJECT_REMEDIES.iter().find(|(code, ..)| *code == self).map_or("", |&(.., remedy)| remedy)
     }
@@ -182,7 +189,7 @@ pub enum ChangeKind {
 
 impl ChangeKind {
     /// The stable text.
-    #[must_use] 
+    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MicrosecondsCut => "microseconds_cut",

@@ -30,7 +30,7 @@ pub struct KeyRange {
 
 impl KeyRange {
     /// The whole table.
-    #[must_use] 
+    #[must_use]
     pub fn all() -> Self {
         Self::default()
     }
@@ -93,10 +93,5 @@ pub trait Source: Debug + Send + Sync {
     /// Reads some columns of the rows with these keys: same length and order as `keys`, `None` where there is no row.
     ///
     /// The records' fields are `columns` in that order. Empty `keys` make no call.
-    async fn fetch(
-        &self,
-        table: &TableName,
-        keys: &[SourceKey],
-        columns: &[FieldName],
-    ) -> Result<Vec<Option<Record>>>;
+    async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>>;
 }

@@ -58,13 +58,13 @@ impl Value {
     }
 
     /// True for NULL and for an absent field.
-    #[must_use] 
+    #[must_use]
     pub fn is_nothing(&self) -> bool {
         matches!(self, Self::Null | Self::Absent)
     }
 
     /// The name of the kind, for messages that must not show the value.
-    #[must_use] 
+    #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Absent => "absent",
@@ -85,7 +85,7 @@ impl Value {
     /// The text this value has as part of a key or cursor; `None` for kinds that cannot be one.
     ///
     /// It is the text the source compares and sorts by, so that it may be sent back in a filter unchanged.
-    #[must_use] 
+    #[must_use]
     pub fn key_text(&self) -> Option<String> {
         match self {
             Self::Bool(value) => Some(value.to_string()),

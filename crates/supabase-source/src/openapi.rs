@@ -12,7 +12,7 @@ use crate::source_type::source_type;
 /// What the document cannot tell, for [`migrate_core::catalog::Catalog::unknown`].
 pub(crate) const NOT_IN_OPENAPI: &[&str] = &[
     "unique keys beside the primary key",
-    "references of several columns, and references to another schema such as auth.users",
+    "references of several columns, to another schema such as auth.users, and by a unique column (one to one)",
     "checks",
     "generated and identity columns",
     "the order of the columns in a primary key of several; theirs in the table is used",

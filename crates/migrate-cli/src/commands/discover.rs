@@ -1,6 +1,10 @@
+use std::sync::Arc;
+
 use clap::Parser;
 use migrate_core::Source as _;
 use migrate_core::catalog::{Catalog, TableState};
+use migrate_core::layer::{Retry, RetryPolicy};
+use migrate_core::observe::Fanout;
 
 use super::{EXIT_HELP, ProjectArguments, fail, supabase};
 use crate::environment::Environment;
@@ -31,7 +35,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         let environment = Environment::read(arguments.project.folder())?;
         let source = supabase(&environment, &config, arguments.allow_partial)?;
         source.check().await?;
-        let catalog = source.discover().await?;
+        let catalog = Retry::new(source, RetryPolicy::default(), Arc::new(Fanout::default())).discover().await?;
         files::write_json(&arguments.project.catalog(), &catalog)?;
         Ok(catalog)
     };
@@ -56,7 +60,11 @@ fn summary(catalog: &Catalog) {
             TableState::Present | TableState::Empty => format!("{} rows", table.rows.unwrap_or_default()),
             TableState::Missing => "missing".to_owned(),
             TableState::Forbidden => {
-                format!("forbidden; run: grant select on {}.{} to service_role;", table.name.schema(), table.name.name())
+                format!(
+                    "forbidden; run: grant select on {}.{} to service_role;",
+                    table.name.schema(),
+                    table.name.name()
+                )
             }
         };
         let shape = format!("{} columns, {} references", table.columns.len(), table.foreign_keys.len());

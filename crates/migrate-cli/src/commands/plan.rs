@@ -68,7 +68,13 @@ fn write(arguments: &Arguments, plan: &Plan) -> Result<Vec<String>> {
 fn summary(plan: &Plan) {
     output::data(&format!("plan {}", plan.fingerprint));
     for table in &plan.tables {
-        output::data(&format!("  {} -> {}: level {}, {} fields", table.source, table.sink, table.level, table.fields.len()));
+        output::data(&format!(
+            "  {} -> {}: level {}, {} fields",
+            table.source,
+            table.sink,
+            table.level,
+            table.fields.len()
+        ));
     }
     for table in &plan.adopted {
         output::data(&format!("  {} -> {}: adopted by {}", table.source, table.sink, table.index));

@@ -90,12 +90,7 @@ impl<S: Source> Source for Limit<S> {
         self.inner.read_page(request).await
     }
 
-    async fn fetch(
-        &self,
-        table: &TableName,
-        keys: &[SourceKey],
-        columns: &[FieldName],
-    ) -> Result<Vec<Option<Record>>> {
+    async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
         let _slot = self.slot().await?;
         self.inner.fetch(table, keys, columns).await
     }

@@ -123,12 +123,7 @@ impl<S: Source> Source for Retry<S> {
         self.repeat("read_page", Some(&request.table), || self.inner.read_page(request.clone())).await
     }
 
-    async fn fetch(
-        &self,
-        table: &TableName,
-        keys: &[SourceKey],
-        columns: &[FieldName],
-    ) -> Result<Vec<Option<Record>>> {
+    async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
         self.repeat("fetch", Some(table), || self.inner.fetch(table, keys, columns)).await
     }
 }

@@ -22,7 +22,12 @@ impl<T> Timeout<T> {
         Self { inner, limit }
     }
 
-    async fn bound<R>(&self, operation: &'static str, late: ErrorKind, call: impl Future<Output = Result<R>>) -> Result<R> {
+    async fn bound<R>(
+        &self,
+        operation: &'static str,
+        late: ErrorKind,
+        call: impl Future<Output = Result<R>>,
+    ) -> Result<R> {
         match tokio::time::timeout(self.limit, call).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(late, format!("get an answer within {} s", self.limit.as_secs()))
@@ -53,12 +58,7 @@ impl<S: Source> Source for Timeout<S> {
         self.bound("read_page", ErrorKind::TimedOut, self.inner.read_page(request)).await
     }
 
-    async fn fetch(
-        &self,
-        table: &TableName,
-        keys: &[SourceKey],
-        columns: &[FieldName],
-    ) -> Result<Vec<Option<Record>>> {
+    async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
         self.bound("fetch", ErrorKind::TimedOut, self.inner.fetch(table, keys, columns)).await
     }
 }

@@ -35,7 +35,9 @@ pub(super) async fn link_partition(
         Progress::Linking { after } => Some(after.clone()),
         Progress::Done => return Ok(checkpoint),
         Progress::Pending | Progress::Copying { .. } => {
-            return Err(Error::new(ErrorKind::State, "link a table that is not copied").with_context("table", &table.source));
+            return Err(
+                Error::new(ErrorKind::State, "link a table that is not copied").with_context("table", &table.source)
+            );
         }
     };
     let fields: Vec<PlanField> = table.cut_fields().cloned().collect();
@@ -58,7 +60,10 @@ pub(super) async fn link_partition(
             checkpoint.progress = Progress::Linking { after };
         }
         checkpoint.totals.absorb(&delta);
-        shared.state.commit(Commit { partition: &partition, ids: &[], rejects: &rejects, checkpoint: &checkpoint }).await?;
+        shared
+            .state
+            .commit(Commit { partition: &partition, ids: &[], rejects: &rejects, checkpoint: &checkpoint })
+            .await?;
         shared.observer.on_event(&Event::BatchCommitted {
             table: table.source.clone(),
             delta: Box::new(delta),
@@ -139,7 +144,9 @@ impl Linker<'_> {
         for row in rows.iter_mut() {
             let Some(parent) = parent_of(row) else { continue };
             let Some(resolution) = resolved.next() else { break };
-            let value = if let Resolution::Found(id) = &resolution { Value::text(id.as_str()) } else {
+            let value = if let Resolution::Found(id) = &resolution {
+                Value::text(id.as_str())
+            } else {
                 delta.reference_misses.entry(field.field.to_string()).or_default().add(&row.key);
                 match missing_parent(&self.table.source, &row.key, field, reference, &parent, &resolution)? {
                     Ok(value) => value,

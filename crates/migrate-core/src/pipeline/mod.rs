@@ -109,7 +109,7 @@ impl Pipeline {
     }
 
     /// The handle that stops it.
-    #[must_use] 
+    #[must_use]
     pub fn stop(&self) -> Stop {
         self.stop.clone()
     }

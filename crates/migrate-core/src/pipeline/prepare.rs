@@ -140,7 +140,10 @@ pub(super) fn missing_parent(
         }
         Resolution::Missing { table, key } if *table != reference.parent => (
             RejectCode::ReferenceMissing,
-            format!("{} {parent} cannot be found, because its parent {table} {key} is not in the sink", reference.parent),
+            format!(
+                "{} {parent} cannot be found, because its parent {table} {key} is not in the sink",
+                reference.parent
+            ),
         ),
         Resolution::Missing { .. } | Resolution::Found(_) => {
             (RejectCode::ReferenceMissing, format!("{} {parent} is not in the sink", reference.parent))

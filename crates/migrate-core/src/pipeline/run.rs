@@ -60,10 +60,11 @@ impl Shared {
     pub(super) fn count_rejects(&self, rejected: u64) -> Result<()> {
         let all = self.rejects.fetch_add(rejected, Ordering::Relaxed) + rejected;
         match self.max_rejects {
-            Some(limit) if rejected > 0 && all > limit => {
-                Err(Error::new(ErrorKind::TooManyRejects, format!("go on: {all} rows are rejected, {limit} are allowed"))
-                    .with_remedy("see the report for their causes; raise --max-rejects to go on"))
-            }
+            Some(limit) if rejected > 0 && all > limit => Err(Error::new(
+                ErrorKind::TooManyRejects,
+                format!("go on: {all} rows are rejected, {limit} are allowed"),
+            )
+            .with_remedy("see the report for their causes; raise --max-rejects to go on")),
             _ => Ok(()),
         }
     }
@@ -99,7 +100,8 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
     for tables in levels.into_values() {
         if failure.is_some() || shared.stop.is_requested() {
             for table in tables {
-                leave_out(shared, &table.source, TableStatus::Incomplete, Some("not begun in this run".to_owned())).await?;
+                leave_out(shared, &table.source, TableStatus::Incomplete, Some("not begun in this run".to_owned()))
+                    .await?;
             }
             continue;
         }
@@ -107,7 +109,13 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
     }
     for TableRun { table, partitions } in open {
         if failure.is_some() || shared.stop.is_requested() {
-            finished(shared, &table.source, TableStatus::Incomplete, None, Some("its links are not set yet".to_owned()));
+            finished(
+                shared,
+                &table.source,
+                TableStatus::Incomplete,
+                None,
+                Some("its links are not set yet".to_owned()),
+            );
             continue;
         }
         shared.observer.on_event(&Event::LinkingStarted { table: table.source.clone() });
@@ -149,9 +157,8 @@ async fn check_parents(
                 continue;
             }
             let partitions = shared.state.partitions(&reference.parent).await?;
-            let is_copied = |progress: &Progress| {
-                matches!(progress, Progress::Copied | Progress::Linking { .. } | Progress::Done)
-            };
+            let is_copied =
+                |progress: &Progress| matches!(progress, Progress::Copied | Progress::Linking { .. } | Progress::Done);
             if partitions.is_empty() || !partitions.iter().all(|(_, checkpoint)| is_copied(&checkpoint.progress)) {
                 return Err(Error::new(ErrorKind::Config, format!("run {} without its parent", table.source))
                     .with_context("parent", &reference.parent)
@@ -180,8 +187,7 @@ async fn run_level(shared: &Arc<Shared>, tables: Vec<Arc<PlanTable>>, open: &mut
     }
     let mut failure: Option<Error> = None;
     while let Some(joined) = running.join_next().await {
-        let (table, result) =
-            joined.map_err(|_| Error::new(ErrorKind::Unexpected, "finish a table's task"))?;
+        let (table, result) = joined.map_err(|_| Error::new(ErrorKind::Unexpected, "finish a table's task"))?;
         match result {
             Ok(partitions) if table.cut_fields().next().is_some() => open.push(TableRun { table, partitions }),
             result => {
@@ -263,12 +269,6 @@ async fn close<T>(shared: &Arc<Shared>, table: &PlanTable, result: Result<T>) ->
     }
 }
 
-fn finished(
-    shared: &Shared,
-    table: &TableName,
-    status: TableStatus,
-    counted: Option<u64>,
-    error: Option<String>,
-) {
+fn finished(shared: &Shared, table: &TableName, status: TableStatus, counted: Option<u64>, error: Option<String>) {
     shared.observer.on_event(&Event::TableFinished { table: table.clone(), status, counted, error });
 }

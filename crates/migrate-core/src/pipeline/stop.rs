@@ -17,7 +17,7 @@ impl Stop {
     }
 
     /// True once it was asked.
-    #[must_use] 
+    #[must_use]
     pub fn is_requested(&self) -> bool {
         *self.0.borrow()
     }

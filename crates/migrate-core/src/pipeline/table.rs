@@ -103,7 +103,8 @@ impl Write {
     async fn finish(&mut self) {
         if self.done.is_none() {
             let joined = (&mut self.task).await;
-            self.done = Some(joined.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unexpected, "finish a write's task"))));
+            self.done =
+                Some(joined.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unexpected, "finish a write's task"))));
         }
     }
 }
@@ -263,7 +264,11 @@ async fn commit_next(
     checkpoint.totals.absorb(&delta);
     shared.state.commit(Commit { partition, ids: &ids, rejects: &rejects, checkpoint }).await?;
     let rejected = delta.rejected;
-    shared.observer.on_event(&Event::BatchCommitted { table: partition.table.clone(), delta: Box::new(delta), elapsed });
+    shared.observer.on_event(&Event::BatchCommitted {
+        table: partition.table.clone(),
+        delta: Box::new(delta),
+        elapsed,
+    });
     shared.count_rejects(rejected)
 }
 

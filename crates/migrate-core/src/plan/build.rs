@@ -54,9 +54,10 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog) -> Result<Plan, Vec
     }
     builder.check_sink_names(&tables, &adopted);
     match order(&mut tables) {
-        Ok(cut) => builder.notes.extend(cut.into_iter().map(|link| {
-            format!("{link} is part of a cycle: it is left out at first and set in a second pass")
-        })),
+        Ok(cut) => builder.notes.extend(
+            cut.into_iter()
+                .map(|link| format!("{link} is part of a cycle: it is left out at first and set in a second pass")),
+        ),
         Err(UncuttableCycle(names)) => {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             builder.issues.push(PlanIssue::new(
@@ -83,8 +84,8 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog) -> Result<Plan, Vec
         run: config.run.clone(),
         notes: builder.notes,
     };
-    plan.fingerprint =
-        fingerprint(&plan).map_err(|error| vec![PlanIssue { path: Vec::new(), message: error.to_string(), remedy: None }])?;
+    plan.fingerprint = fingerprint(&plan)
+        .map_err(|error| vec![PlanIssue { path: Vec::new(), message: error.to_string(), remedy: None }])?;
     Ok(plan)
 }
 
@@ -122,7 +123,11 @@ impl<'a> Builder<'a> {
                 (TableState::Forbidden, _) => self.issues.push(PlanIssue::new(
                     &["tables", &name.to_string()],
                     format!("the key may not read {name}"),
-                    format!("run: grant select on {}.{} to service_role; then migrate-discover", name.schema(), name.name()),
+                    format!(
+                        "run: grant select on {}.{} to service_role; then migrate-discover",
+                        name.schema(),
+                        name.name()
+                    ),
                 )),
                 _ if allowed => selection.absent.push(AbsentTable { table: name, state: TableState::Missing }),
                 _ => {
@@ -180,7 +185,9 @@ impl<'a> Builder<'a> {
         let fields = self.fields(schema, settings, selection, &key);
         let mut natural_key = Vec::new();
         for column in &adopt.key {
-            if let Some(field) = fields.iter().find(|field| field.columns.contains(column)) { natural_key.push(field.clone()) } else {
+            if let Some(field) = fields.iter().find(|field| field.columns.contains(column)) {
+                natural_key.push(field.clone())
+            } else {
                 let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
                 self.issues.push(PlanIssue::new(
                     &["tables", &schema.name.to_string(), "adopt", "key"],
@@ -293,7 +300,8 @@ impl<'a> Builder<'a> {
         {
             let may_lack = column.nullable || reference.on_missing == MissingParent::Null;
             let nullable = may_lack && nulls == NullChoice::Null;
-            let required = matches!(nulls, NullChoice::Reject | NullChoice::Default) && reference.on_missing != MissingParent::Null;
+            let required = matches!(nulls, NullChoice::Reject | NullChoice::Default)
+                && reference.on_missing != MissingParent::Null;
             let rule = format!("references {}", reference.parent);
             return Some(PlanField {
                 field,
@@ -315,7 +323,10 @@ impl<'a> Builder<'a> {
         };
         if column.nullable && matches!(policy, NullPolicy::Default(_) | NullPolicy::Reject) {
             let becomes = if policy == NullPolicy::Reject { "a reject" } else { "the default" };
-            self.notes.push(format!("{}.{} may be NULL and is required at the sink: NULL becomes {becomes}", schema.name, column.name));
+            self.notes.push(format!(
+                "{}.{} may be NULL and is required at the sink: NULL becomes {becomes}",
+                schema.name, column.name
+            ));
         }
         Some(PlanField {
             field,
@@ -338,17 +349,32 @@ impl<'a> Builder<'a> {
         selection: &Selection<'_>,
     ) -> Option<(PlanReference, TableName)> {
         let foreign_key =
-            schema.foreign_keys.iter().find(|foreign| matches!(&*foreign.columns, [only] if *only == column.name))?;
-        let Some(parent) = selection.tables.iter().find(|table| table.name == foreign_key.parent) else {
-            self.notes.push(format!(
-                "{}.{} refers to {}, which is not in the plan: it stays text",
-                schema.name, column.name, foreign_key.parent
-            ));
+            schema.foreign_keys.iter().find(|foreign| matches!(&*foreign.columns, [only] if *only == column.name));
+        let wanted = choice.references.as_ref().or(foreign_key.map(|foreign| &foreign.parent))?;
+        let Some(parent) = selection.tables.iter().find(|table| table.name == *wanted) else {
+            if choice.references.is_some() {
+                let known: Vec<String> = selection.tables.iter().map(|table| table.name.to_string()).collect();
+                self.issues.push(PlanIssue::new(
+                    &["tables", &schema.name.to_string(), "columns", column.name.as_str(), "references"],
+                    format!("{}.{} refers to {wanted}, which is not in the plan", schema.name, column.name),
+                    suggest(&wanted.to_string(), &known),
+                ));
+            } else {
+                self.notes.push(format!(
+                    "{}.{} refers to {wanted}, which is not in the plan: it stays text",
+                    schema.name, column.name
+                ));
+            }
             return None;
         };
-        if parent.primary_key != foreign_key.parent_columns {
+        // A reference that is declared is to the key; one that the source shows names its column.
+        let is_to_key = match (choice.references.as_ref(), foreign_key) {
+            (Some(_), _) => parent.primary_key.len() == 1,
+            (None, foreign) => foreign.is_some_and(|foreign| foreign.parent_columns == parent.primary_key),
+        };
+        if !is_to_key {
             self.notes.push(format!(
-                "{}.{} refers to a column of {} that is not its key: it stays text",
+                "{}.{} does not refer to the one key column of {}: it stays text",
                 schema.name, column.name, parent.name
             ));
             return None;

@@ -172,6 +172,9 @@ pub struct ColumnConfig {
     pub nulls: Option<NullChoice>,
     /// The value that NULL becomes with `nulls = "default"`, instead of the source's own default.
     pub default: Option<serde_json::Value>,
+    /// The table whose key the column holds, where the source does not say so itself: a soft reference, or one that
+    /// the catalog cannot show.
+    pub references: Option<TableName>,
     /// What becomes of a row whose parent is not in the sink.
     pub on_missing: Option<MissingParent>,
     /// Leave the column out.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 pub use build::{PlanIssue, build_plan};
 pub use config::{
-    AdoptConfig, ColumnConfig, ConvexConfig, Defaults, MigrateConfig, NullChoice, RunConfig, SupabaseConfig, TableConfig,
-    TypeChoice,
+    AdoptConfig, ColumnConfig, ConvexConfig, Defaults, MigrateConfig, NullChoice, RunConfig, SupabaseConfig,
+    TableConfig, TypeChoice,
 };
 pub use rules::{CAST_RULES, CastRule, Target};
 pub use toml_error::{ConfigError, read_config};
@@ -108,7 +108,7 @@ pub struct PlanField {
 
 impl PlanField {
     /// True when the second pass sets it.
-    #[must_use] 
+    #[must_use]
     pub fn is_cut(&self) -> bool {
         matches!(&self.conversion, Conversion::Reference(reference) if reference.cut)
     }

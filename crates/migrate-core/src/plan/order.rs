@@ -31,7 +31,8 @@ pub(super) fn order(tables: &mut [PlanTable]) -> Result<Vec<String>, UncuttableC
     let mut levels = vec![0_usize; tables.len()];
     // tarjan_scc gives parents (targets of edges) before children.
     for node in tarjan_scc(&graph).into_iter().flatten() {
-        let level = graph.neighbors(node).filter_map(|parent| levels.get(parent.index())).max().map_or(0, |&top| top + 1);
+        let level =
+            graph.neighbors(node).filter_map(|parent| levels.get(parent.index())).max().map_or(0, |&top| top + 1);
         if let Some(slot) = levels.get_mut(node.index()) {
             *slot = level;
         }
@@ -46,7 +47,8 @@ pub(super) fn order(tables: &mut [PlanTable]) -> Result<Vec<String>, UncuttableC
 /// Child to parent, for references that are not cut.
 fn graph(tables: &[PlanTable]) -> DiGraph<(), ()> {
     let mut graph = DiGraph::new();
-    let nodes: HashMap<&TableName, NodeIndex> = tables.iter().map(|table| (&table.source, graph.add_node(()))).collect();
+    let nodes: HashMap<&TableName, NodeIndex> =
+        tables.iter().map(|table| (&table.source, graph.add_node(()))).collect();
     for table in tables {
         for field in &table.fields {
             if let Conversion::Reference(reference) = &field.conversion
@@ -76,7 +78,8 @@ fn is_cycle(tables: &[PlanTable], component: &[usize]) -> bool {
 fn cut_one(tables: &mut [PlanTable], component: &[usize]) -> Result<String, UncuttableCycle> {
     let mut members: Vec<usize> = component.to_vec();
     members.sort_unstable();
-    let names: Vec<TableName> = members.iter().filter_map(|&at| tables.get(at)).map(|table| table.source.clone()).collect();
+    let names: Vec<TableName> =
+        members.iter().filter_map(|&at| tables.get(at)).map(|table| table.source.clone()).collect();
     for &at in &members {
         let Some(table) = tables.get_mut(at) else { continue };
         for field in &mut table.fields {

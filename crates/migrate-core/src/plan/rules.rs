@@ -35,7 +35,7 @@ pub enum Target {
 
 impl Target {
     /// The sink type, for an enum of these labels.
-    #[must_use] 
+    #[must_use]
     pub fn field_type(self, labels: &[String]) -> FieldType {
         match self {
             Self::String => FieldType::String,

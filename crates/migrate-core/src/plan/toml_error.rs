@@ -24,7 +24,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// Places an issue of the plan in the file it came from.
-    #[must_use] 
+    #[must_use]
     pub fn from_issue(file: &str, text: &str, issue: &PlanIssue) -> Self {
         Self::at(file, text, locate(text, &issue.path), issue.message.clone(), issue.remedy.clone())
     }

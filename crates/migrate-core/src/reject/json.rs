@@ -4,7 +4,7 @@ use crate::record::Record;
 use crate::value::Value;
 
 /// A record as one JSON object for the reject file: integers over 2^53, decimals, times and bytes are their text.
-#[must_use] 
+#[must_use]
 pub fn record_to_json(record: &Record) -> Json {
     let fields = record.shape.fields.iter().zip(&record.values);
     Json::Object(
@@ -28,8 +28,8 @@ fn value_to_json(value: &Value) -> Json {
             Json::String(value.key_text().unwrap_or_default())
         }
         Value::Array(items) => Json::Array(items.iter().map(value_to_json).collect()),
-        Value::Object(fields) => {
-            Json::Object(fields.iter().map(|(key, value)| (key.to_string(), value_to_json(value))).collect::<Map<_, _>>())
-        }
+        Value::Object(fields) => Json::Object(
+            fields.iter().map(|(key, value)| (key.to_string(), value_to_json(value))).collect::<Map<_, _>>(),
+        ),
     }
 }

@@ -31,7 +31,7 @@ pub struct Reject {
 
 impl Reject {
     /// Writes data and reason side by side.
-    #[must_use] 
+    #[must_use]
     pub fn new(table: &TableName, key: SourceKey, record: &Record, error: RowError) -> Self {
         Self {
             table: table.clone(),

@@ -159,7 +159,9 @@ impl TableFold {
             format!("{}: {} rows rejected (keys {}{more})", cause.code.as_str(), cause.count, keys.join(", "))
         }));
         if table.unlinked > 0 {
-            table.errors.push(format!("{} links could not be set; the documents are there without them", table.unlinked));
+            table
+                .errors
+                .push(format!("{} links could not be set; the documents are there without them", table.unlinked));
         }
         if table.count_differs() {
             table.warnings.push(format!(

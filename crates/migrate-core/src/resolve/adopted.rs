@@ -184,10 +184,7 @@ fn natural_values(adoption: &Adoption, key: &SourceKey, row: Option<Record>) -> 
 impl IdResolver for AdoptedIds {
     async fn resolve(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
         let Some(adoption) = self.tables.get(table) else {
-            return Ok(keys
-                .iter()
-                .map(|key| Resolution::Missing { table: table.clone(), key: key.clone() })
-                .collect());
+            return Ok(keys.iter().map(|key| Resolution::Missing { table: table.clone(), key: key.clone() }).collect());
         };
         let mut positions: HashMap<&SourceKey, usize> = HashMap::new();
         let mut unique: Vec<SourceKey> = Vec::new();
@@ -201,10 +198,11 @@ impl IdResolver for AdoptedIds {
         Ok(keys
             .iter()
             .map(|key| {
-                positions.get(key).and_then(|&at| resolved.get(at)).cloned().unwrap_or_else(|| Resolution::Missing {
-                    table: table.clone(),
-                    key: key.clone(),
-                })
+                positions
+                    .get(key)
+                    .and_then(|&at| resolved.get(at))
+                    .cloned()
+                    .unwrap_or_else(|| Resolution::Missing { table: table.clone(), key: key.clone() })
             })
             .collect())
     }

@@ -10,7 +10,7 @@ pub struct ChainResolver(Vec<Box<dyn IdResolver>>);
 
 impl ChainResolver {
     /// Asks `resolvers` in order.
-    #[must_use] 
+    #[must_use]
     pub fn new(resolvers: Vec<Box<dyn IdResolver>>) -> Self {
         Self(resolvers)
     }

@@ -38,7 +38,7 @@ pub enum Resolution {
 
 impl Resolution {
     /// The id, if there is one.
-    #[must_use] 
+    #[must_use]
     pub fn id(&self) -> Option<&SinkId> {
         match self {
             Self::Found(id) => Some(id),

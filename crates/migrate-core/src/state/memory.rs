@@ -22,7 +22,7 @@ struct Inner {
 
 impl MemoryState {
     /// An empty state.
-    #[must_use] 
+    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
@@ -34,8 +34,11 @@ impl MemoryState {
 
 /// The refusal of a state that belongs to another plan; the same words for every store.
 pub(super) fn foreign_plan(stored: &str, wanted: &str) -> Error {
-    Error::new(ErrorKind::State, format!("continue with another plan: the state is of plan {stored}, this is plan {wanted}"))
-        .with_remedy("run the old plan to its end, or start anew with --fresh (writes are idempotent: nothing is doubled)")
+    Error::new(
+        ErrorKind::State,
+        format!("continue with another plan: the state is of plan {stored}, this is plan {wanted}"),
+    )
+    .with_remedy("run the old plan to its end, or start anew with --fresh (writes are idempotent: nothing is doubled)")
 }
 
 #[async_trait]

@@ -125,7 +125,7 @@ pub struct Totals {
 
 impl Totals {
     /// Rows that are in the sink.
-    #[must_use] 
+    #[must_use]
     pub fn migrated(&self) -> u64 {
         self.inserted + self.updated + self.unchanged
     }

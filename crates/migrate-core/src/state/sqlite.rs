@@ -52,7 +52,8 @@ impl SqliteState {
         connection.pragma_update(None, "synchronous", "normal").map_err(failed)?;
         connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(failed)?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-        let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+        let application: i64 =
+            connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
         match (application, version) {
             (0, 0) => {
                 let made = format!(
@@ -62,9 +63,12 @@ impl SqliteState {
             }
             (APPLICATION_ID, STATE_VERSION) => {}
             (APPLICATION_ID, newer) => {
-                return Err(Error::new(ErrorKind::State, format!("read a state of version {newer}; this program knows {STATE_VERSION}"))
-                    .with_context("file", path.display())
-                    .with_remedy("use the newer program, or start anew with --fresh"));
+                return Err(Error::new(
+                    ErrorKind::State,
+                    format!("read a state of version {newer}; this program knows {STATE_VERSION}"),
+                )
+                .with_context("file", path.display())
+                .with_remedy("use the newer program, or start anew with --fresh"));
             }
             _ => {
                 return Err(Error::new(ErrorKind::State, "use a file that is not a migration's state")
@@ -81,9 +85,8 @@ impl SqliteState {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
         let connection = Arc::clone(&self.connection);
-        let done = tokio::task::spawn_blocking(move || {
-            work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner))
-        });
+        let done =
+            tokio::task::spawn_blocking(move || work(&mut connection.lock().unwrap_or_else(PoisonError::into_inner)));
         match done.await {
             Ok(result) => result.map_err(|error| state_error(&self.path, error)),
             Err(_) => Err(Error::new(ErrorKind::Unexpected, "finish a step of the state's thread")),
@@ -94,10 +97,14 @@ impl SqliteState {
 fn state_error(path: &Path, error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode;
     let (kind, message, remedy) = match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            (ErrorKind::State, "read the state: the file is corrupt", "start anew with --fresh; nothing is doubled in the sink")
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => (
+            ErrorKind::State,
+            "read the state: the file is corrupt",
+            "start anew with --fresh; nothing is doubled in the sink",
+        ),
+        Some(ErrorCode::DiskFull) => {
+            (ErrorKind::Io, "write the state: the disk is full", "free space, then run the same command")
         }
-        Some(ErrorCode::DiskFull) => (ErrorKind::Io, "write the state: the disk is full", "free space, then run the same command"),
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             (ErrorKind::Io, "open the state for writing", "check the run folder's owner and rights")
         }
@@ -135,8 +142,8 @@ impl StateStore for SqliteState {
     async fn partitions(&self, table: &TableName) -> Result<Vec<(PartitionId, Checkpoint)>> {
         let (name, table) = (table.to_string(), table.clone());
         self.with(move |connection| {
-            let mut query =
-                connection.prepare_cached("select range, checkpoint from checkpoints where source = ?1 order by range")?;
+            let mut query = connection
+                .prepare_cached("select range, checkpoint from checkpoints where source = ?1 order by range")?;
             let rows = query.query_map([name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
             rows.map(|row| {
                 let (range, checkpoint) = row?;
@@ -178,9 +185,11 @@ impl StateStore for SqliteState {
                 for (table, key, reject) in &rejects {
                     insert.execute([table, key, reject])?;
                 }
-                transaction
-                    .prepare_cached("insert or replace into checkpoints values (?1, ?2, ?3)")?
-                    .execute([&table, &range, &checkpoint])?;
+                transaction.prepare_cached("insert or replace into checkpoints values (?1, ?2, ?3)")?.execute([
+                    &table,
+                    &range,
+                    &checkpoint,
+                ])?;
             }
             transaction.commit()
         })

@@ -113,8 +113,7 @@ async fn read_all(
 ) -> Result<Vec<Read>, Violation> {
     let mut rows: Vec<Read> = Vec::new();
     loop {
-        let page =
-            source.read_page(request(fixture, &fixture.table, range.clone(), after.clone(), limit)).await?;
+        let page = source.read_page(request(fixture, &fixture.table, range.clone(), after.clone(), limit)).await?;
         ensure(page.records.len() <= limit, || format!("a page has {} rows of {limit}", page.records.len()))?;
         ensure(page.records.is_empty() == page.next.is_none(), || "a page's next place is wrong".to_owned())?;
         for record in page.records {
@@ -204,9 +203,10 @@ pub async fn check_sink(sink: &dyn Sink, fixture: &SinkFixture) -> Result<(), Vi
     })?;
     let changed = write(sink, fixture, std::slice::from_ref(&fixture.changed), WriteMode::Upsert).await?;
     let first = inserted.first().map(|(id, _)| id.clone());
-    ensure(changed.first().is_some_and(|(id, effect)| Some(id) == first.as_ref() && *effect == WriteEffect::Updated), || {
-        format!("a changed record is {changed:?}")
-    })?;
+    ensure(
+        changed.first().is_some_and(|(id, effect)| Some(id) == first.as_ref() && *effect == WriteEffect::Updated),
+        || format!("a changed record is {changed:?}"),
+    )?;
     if let Some(record) = &fixture.patch {
         let patch = [WriteRecord { key: fixture.changed.key.clone(), id: first.clone(), record: record.clone() }];
         let patched = write(sink, fixture, &patch, WriteMode::Patch).await?;
@@ -245,7 +245,7 @@ async fn write(
 }
 
 /// A record of one table with these fields, for fixtures.
-#[must_use] 
+#[must_use]
 pub fn write_record(table: &TableName, key: &str, fields: &[(&str, Value)]) -> WriteRecord {
     let shape = crate::record::RecordShape {
         table: table.clone(),

@@ -40,19 +40,16 @@ struct Planned {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Faults").field("calls", &self.calls.len()).field("planned", &self.planned.len()).finish_non_exhaustive()
+        f.debug_struct("Faults")
+            .field("calls", &self.calls.len())
+            .field("planned", &self.planned.len())
+            .finish_non_exhaustive()
     }
 }
 
 impl Faults {
     /// Fails the `call`-th call of `operation`, counted from 1.
-    pub fn fail(
-        &self,
-        operation: &'static str,
-        call: usize,
-        when: When,
-        error: impl Fn() -> Error + Send + 'static,
-    ) {
+    pub fn fail(&self, operation: &'static str, call: usize, when: When, error: impl Fn() -> Error + Send + 'static) {
         self.inner().planned.push(Planned { operation, call, when, error: Box::new(error) });
     }
 
@@ -62,7 +59,7 @@ impl Faults {
     }
 
     /// How often an operation was called.
-    #[must_use] 
+    #[must_use]
     pub fn count(&self, operation: &str) -> usize {
         self.inner().calls.iter().filter(|&&call| call == operation).count()
     }
@@ -134,12 +131,7 @@ impl<S: Source> Source for Faulty<S> {
         self.faults.around("read_page", self.inner.read_page(request)).await
     }
 
-    async fn fetch(
-        &self,
-        table: &TableName,
-        keys: &[SourceKey],
-        columns: &[FieldName],
-    ) -> Result<Vec<Option<Record>>> {
+    async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
         self.faults.around("fetch", self.inner.fetch(table, keys, columns)).await
     }
 }

@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, SinkId, SourceKey, TableName};
 use crate::record::RowError;
 use crate::sink::{
-    IdAssignment, Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord,
+    IdAssignment, Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteEffect, WriteMode, WriteOutcome,
+    WriteRecord,
 };
 use crate::value::Value;
 
@@ -39,13 +40,18 @@ struct Inner {
 
 impl Default for MemorySink {
     fn default() -> Self {
-        Self::new(SinkCapabilities { batch_records: 100, batch_bytes: 1 << 20, in_flight: 4, ids: IdAssignment::OnWrite })
+        Self::new(SinkCapabilities {
+            batch_records: 100,
+            batch_bytes: 1 << 20,
+            in_flight: 4,
+            ids: IdAssignment::OnWrite,
+        })
     }
 }
 
 impl MemorySink {
     /// A sink that takes so much at once.
-    #[must_use] 
+    #[must_use]
     pub fn new(capabilities: SinkCapabilities) -> Self {
         Self { capabilities, inner: Mutex::default() }
     }
@@ -144,9 +150,9 @@ impl Sink for MemorySink {
         })?;
         let documents = inner.tables.get(table).map(Vec::as_slice).unwrap_or_default();
         let found = |key: &NaturalKey| {
-            let mut matching = documents
-                .iter()
-                .filter(|document| fields.iter().zip(key).all(|(field, value)| document.fields.get(field) == Some(value)));
+            let mut matching = documents.iter().filter(|document| {
+                fields.iter().zip(key).all(|(field, value)| document.fields.get(field) == Some(value))
+            });
             match (matching.next(), matching.next()) {
                 (None, _) => Match::None,
                 (Some(only), None) => Match::One(only.id.clone()),

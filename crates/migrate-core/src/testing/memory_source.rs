@@ -21,11 +21,16 @@ pub struct MemorySource {
 }
 
 /// A column of a table for [`MemorySource`]; nullable.
-#[must_use] 
+#[must_use]
 pub fn column(name: &str, scalar: ScalarKind) -> Column {
     Column {
         name: name.into(),
-        source_type: SourceType { name: format!("{scalar:?}").to_lowercase(), scalar, array: false, labels: Vec::new() },
+        source_type: SourceType {
+            name: format!("{scalar:?}").to_lowercase(),
+            scalar,
+            array: false,
+            labels: Vec::new(),
+        },
         nullable: true,
         default: None,
         default_expression: None,
@@ -56,7 +61,7 @@ pub fn table(name: &str, key: &[&str], columns: Vec<Column>) -> Result<TableSche
 
 impl MemorySource {
     /// A source that gives at most `max_rows` rows in one page.
-    #[must_use] 
+    #[must_use]
     pub fn new(max_rows: usize) -> Self {
         Self { max_rows: max_rows.max(1), tables: Mutex::new(BTreeMap::new()) }
     }
@@ -197,19 +202,13 @@ impl Source for MemorySource {
             .filter(after)
             .take(request.limit.clamp(1, self.max_rows))
             .collect();
-        let next = page.last().map(|row| {
-            Cursor(key.iter().filter_map(|&at| row.get(at).and_then(Value::key_text)).collect())
-        });
+        let next =
+            page.last().map(|row| Cursor(key.iter().filter_map(|&at| row.get(at).and_then(Value::key_text)).collect()));
         let records = page.into_iter().map(|row| record(&shape, &positions, row)).collect();
         Ok(Page { records, next, bytes: 0 })
     }
 
-    async fn fetch(
-        &self,
-        table: &TableName,
-        keys: &[SourceKey],
-        columns: &[FieldName],
-    ) -> Result<Vec<Option<Record>>> {
+    async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
         let tables = self.tables();
         let (schema, rows) = tables.get(table).ok_or_else(|| missing(table))?;
         let key = key_positions(schema);

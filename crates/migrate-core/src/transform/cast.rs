@@ -21,7 +21,7 @@ type Refusal = (RejectCode, String);
 
 impl CastField {
     /// Casts the value at `position` of the document.
-    #[must_use] 
+    #[must_use]
     pub fn new(position: usize, field: &PlanField, cast: Cast) -> Self {
         let literals = match &field.field_type {
             FieldType::Literals(values) => values.clone(),
@@ -91,7 +91,10 @@ impl CastField {
             return if self.cast == Cast::Json {
                 Ok(Value::Null)
             } else {
-                Err((RejectCode::NotRepresentable, "holds a NULL element, which its planned type has no place for".into()))
+                Err((
+                    RejectCode::NotRepresentable,
+                    "holds a NULL element, which its planned type has no place for".into(),
+                ))
             };
         }
         self.cast(item, context)
@@ -99,7 +102,10 @@ impl CastField {
 
     fn refuse(&self, value: &Value) -> Refusal {
         let cast = serde_json::to_value(self.cast).ok().and_then(|name| name.as_str().map(str::to_owned));
-        (RejectCode::NotRepresentable, format!("is {}, which the cast {} does not take", value.kind(), cast.unwrap_or_default()))
+        (
+            RejectCode::NotRepresentable,
+            format!("is {}, which the cast {} does not take", value.kind(), cast.unwrap_or_default()),
+        )
     }
 }
 

@@ -32,7 +32,11 @@ fn parse_raw(raw: &RawValue, rounded: &mut bool, depth: usize) -> Result<Value, 
         Some(b'"') => serde_json::from_str::<String>(text).map(Value::text).map_err(|_| MALFORMED),
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| MALFORMED)?;
-            items.into_iter().map(|item| parse_raw(item, rounded, depth + 1)).collect::<Result<_, _>>().map(Value::Array)
+            items
+                .into_iter()
+                .map(|item| parse_raw(item, rounded, depth + 1))
+                .collect::<Result<_, _>>()
+                .map(Value::Array)
         }
         Some(b'{') => {
             let Fields(fields) = serde_json::from_str(text).map_err(|_| MALFORMED)?;

@@ -67,13 +67,13 @@ pub struct Converted {
 impl Chain {
     /// The rules that make `fields` for the sink's table of the same plan entry. Records it is applied to have the
     /// fields of [`Chain::columns`] in that order.
-    #[must_use] 
+    #[must_use]
     pub fn new(table: &TableName, fields: &[PlanField]) -> Self {
         Self::with_key(table, fields, &[])
     }
 
     /// As [`Chain::new`], for records that begin with the columns of `key`.
-    #[must_use] 
+    #[must_use]
     pub fn with_key(table: &TableName, fields: &[PlanField], key: &[FieldName]) -> Self {
         let mut columns: Vec<FieldName> = key.to_vec();
         for column in fields.iter().flat_map(|field| &field.columns) {
@@ -90,9 +90,11 @@ impl Chain {
             key: Vec::new(),
         });
         let mut steps: Vec<Box<dyn Transform>> = vec![
-            Box::new(ReferenceKeys::new(fields.iter().map(|field| {
-                matches!(field.conversion, Conversion::Reference(_)).then(|| positions(field))
-            }))),
+            Box::new(ReferenceKeys::new(
+                fields
+                    .iter()
+                    .map(|field| matches!(field.conversion, Conversion::Reference(_)).then(|| positions(field))),
+            )),
             Box::new(Rename::new(shape, fields.iter().map(|field| positions(field).first().copied()))),
         ];
         for (position, field) in fields.iter().enumerate() {
@@ -110,7 +112,7 @@ impl Chain {
     }
 
     /// The columns a record must have, in order; the key's first.
-    #[must_use] 
+    #[must_use]
     pub fn columns(&self) -> &Arc<[FieldName]> {
         &self.columns
     }

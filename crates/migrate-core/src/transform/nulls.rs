@@ -20,7 +20,7 @@ enum OnNull {
 
 impl Nulls {
     /// The policies of `fields`, in the document's order.
-    #[must_use] 
+    #[must_use]
     pub fn new(fields: &[PlanField]) -> Self {
         let on_null = |field: &PlanField| match &field.conversion {
             Conversion::Value { nulls: NullPolicy::Absent, .. } => OnNull::Absent,
@@ -59,8 +59,9 @@ impl Transform for Nulls {
                     default.clone()
                 }
                 OnNull::Reject => {
-                    return Err(RowError::new(RejectCode::NullNotAllowed, format!("{column} is NULL"))
-                        .at(Some(column.clone())));
+                    return Err(
+                        RowError::new(RejectCode::NullNotAllowed, format!("{column} is NULL")).at(Some(column.clone()))
+                    );
                 }
             };
         }

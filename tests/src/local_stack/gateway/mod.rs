@@ -72,6 +72,8 @@ impl Gateway {
     pub(super) async fn start(upstream: String, keys: Keys) -> Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
+            // PostgREST may close an idle connection just as the next request goes out on it.
+            .pool_max_idle_per_host(0)
             .no_gzip()
             .no_brotli()
             .redirect(reqwest::redirect::Policy::none())

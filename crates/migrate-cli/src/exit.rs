@@ -26,6 +26,7 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
 ];
 
 /// The exit code of an error in a phase that writes nothing yet.
+#[must_use]
 pub fn of_setup(error: &Error) -> u8 {
     match error.kind() {
         kind if kind.is_setup() => SETUP,
@@ -35,6 +36,7 @@ pub fn of_setup(error: &Error) -> u8 {
 }
 
 /// The exit code of an error that ended a run: what waiting mends can be resumed.
+#[must_use]
 pub fn of_run(error: &Error) -> u8 {
     match error.kind() {
         kind if kind.is_setup() => SETUP,

@@ -13,6 +13,7 @@ use crate::{exit, files, output};
 /// Reads what a Supabase project holds into catalog.json: tables, columns, keys, references, row counts.
 ///
 /// Needs SUPABASE_URL and SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY) in the environment, .env.local or .env.
+#[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-discover", version, after_help = EXIT_HELP)]
 pub(super) struct Arguments {

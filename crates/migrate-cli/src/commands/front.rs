@@ -46,11 +46,9 @@ pub(super) fn main() -> u8 {
     // The programs are installed side by side; PATH is for those who moved them.
     let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(|folder| folder.join(&name)));
     let program = beside.filter(|path| path.exists()).unwrap_or_else(|| name.clone().into());
-    match Command::new(&program).args(arguments).status() {
-        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED),
-        Err(_) => {
-            output::error(&format!("failed to start {name}; install it beside `migrate`"));
-            exit::UNEXPECTED
-        }
-    }
+    let Ok(status) = Command::new(&program).args(arguments).status() else {
+        output::error(&format!("failed to start {name}; install it beside `migrate`"));
+        return exit::UNEXPECTED;
+    };
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED)
 }

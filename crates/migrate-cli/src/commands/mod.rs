@@ -55,17 +55,13 @@ pub fn main(verb: Verb) -> ExitCode {
 }
 
 fn with_runtime(command: impl Future<Output = u8>) -> u8 {
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => {
-            let code = runtime.block_on(command);
-            runtime.shutdown_background();
-            code
-        }
-        Err(_) => {
-            output::error("failed to start the program's threads");
-            exit::UNEXPECTED
-        }
-    }
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+        output::error("failed to start the program's threads");
+        return exit::UNEXPECTED;
+    };
+    let code = runtime.block_on(command);
+    runtime.shutdown_background();
+    code
 }
 
 /// Where a project's files are.

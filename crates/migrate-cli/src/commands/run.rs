@@ -26,6 +26,7 @@ const SINK_TIMEOUT: Duration = Duration::from_secs(315);
 ///
 /// Needs the Supabase settings of migrate-discover, and CONVEX_URL with CONVEX_DEPLOY_KEY (or CONVEX_SELF_HOSTED_URL
 /// with CONVEX_SELF_HOSTED_ADMIN_KEY). The first Ctrl-C finishes what is on the way; the second stops at once.
+#[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-run", version, after_help = EXIT_HELP)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]

@@ -186,7 +186,7 @@ impl<'a> Builder<'a> {
         let mut natural_key = Vec::new();
         for column in &adopt.key {
             if let Some(field) = fields.iter().find(|field| field.columns.contains(column)) {
-                natural_key.push(field.clone())
+                natural_key.push(field.clone());
             } else {
                 let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
                 self.issues.push(PlanIssue::new(

@@ -50,12 +50,13 @@ impl CastField {
             (_, Value::Array(items)) => {
                 items.into_iter().map(|item| self.element(item, context)).collect::<Result<_, _>>().map(Value::Array)
             }
-            (Cast::Exact | Cast::Json, value @ (Value::Bool(_) | Value::Text(_) | Value::Bytes(_))) => Ok(value),
+            (Cast::Exact | Cast::Json, value @ (Value::Bool(_) | Value::Text(_) | Value::Bytes(_)))
+            | (Cast::Number | Cast::Json, value @ Value::Float64(_))
+            | (Cast::Int64, value @ Value::Int64(_)) => Ok(value),
             (Cast::Exact | Cast::Text, Value::Time(_, text) | Value::Text(text)) => Ok(Value::Text(text)),
             (Cast::Text, value) => value.key_text().map(Value::text).ok_or_else(|| self.refuse(&value)),
             (Cast::Number | Cast::Json, Value::Int64(integer)) => exact_double(integer)
                 .ok_or_else(|| (RejectCode::NotRepresentable, "is an integer over 2^53, which no double holds".into())),
-            (Cast::Number | Cast::Json, value @ Value::Float64(_)) => Ok(value),
             (Cast::Number | Cast::Json, Value::Decimal(text)) => {
                 let (double, rounded) = nearest_double(&text)
                     .ok_or((RejectCode::NotRepresentable, "is outside the range of doubles".to_owned()))?;
@@ -64,7 +65,6 @@ impl CastField {
                 }
                 Ok(Value::Float64(double))
             }
-            (Cast::Int64, value @ Value::Int64(_)) => Ok(value),
             (Cast::EpochMs, Value::Time(TimeKind::TimestampTz, text)) => {
                 let (milliseconds, cut) = epoch_milliseconds(&text).ok_or((
                     RejectCode::NotRepresentable,

@@ -28,12 +28,11 @@ impl Nulls {
             Conversion::Value { nulls: NullPolicy::Default(json), .. } => {
                 OnNull::Default(json_to_value(json, &field.field_type))
             }
-            Conversion::Value { nulls: NullPolicy::Reject, .. } => OnNull::Reject,
             // A cut reference is never NULL here: the second pass sets it, or nobody does.
             Conversion::Reference(reference) if reference.cut => OnNull::Absent,
             Conversion::Reference(_) if field.nullable => OnNull::Null,
             Conversion::Reference(_) if field.optional => OnNull::Absent,
-            Conversion::Reference(_) => OnNull::Reject,
+            Conversion::Value { nulls: NullPolicy::Reject, .. } | Conversion::Reference(_) => OnNull::Reject,
         };
         let name = |field: &PlanField| field.columns.first().unwrap_or(&field.field).clone();
         Self { fields: fields.iter().map(|field| (name(field), on_null(field))).collect() }

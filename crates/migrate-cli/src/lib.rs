@@ -10,3 +10,8 @@ mod render;
 mod run_folder;
 
 pub use commands::{Verb, main};
+
+#[doc = include_str!("../../../README.md")]
+#[cfg(doctest)]
+#[derive(Debug)]
+pub struct Readme;

@@ -143,7 +143,8 @@ impl<'a> Builder<'a> {
     }
 
     fn unknown_table(&mut self, path: &[&str], name: &TableName) {
-        let known: Vec<String> = self.catalog.tables.iter().map(|table| table.name.to_string()).collect();
+        let readable = self.catalog.tables.iter().filter(|table| table.state != TableState::Missing);
+        let known: Vec<String> = readable.map(|table| table.name.to_string()).collect();
         self.issues.push(PlanIssue::new(
             path,
             format!("the source has no table {name}"),

@@ -82,10 +82,6 @@ pub(super) async fn copy_partition(
         Ok(())
     }
     .await;
-    for mut write in writes {
-        // Batches behind one that failed are not committed: they are written again, to the same effect.
-        write.finish().await;
-    }
     result.and(rest)?;
     checkpoint.progress = if table.cut_fields().next().is_some() { Progress::Copied } else { Progress::Done };
     let commit = Commit { partition: &partition, ids: &[], rejects: &[], checkpoint: &checkpoint };
@@ -229,7 +225,25 @@ impl Shared {
 }
 
 /// Commits the oldest batch on the way, after waiting for it.
+///
+/// When that fails, the batches behind it are waited for and dropped: committing them would move the place past rows
+/// that are not durable. They are written again by the next run, to the same effect.
 async fn commit_next(
+    shared: &Arc<Shared>,
+    partition: &PartitionId,
+    checkpoint: &mut Checkpoint,
+    writes: &mut VecDeque<Write>,
+) -> Result<()> {
+    let committed = commit_oldest(shared, partition, checkpoint, writes).await;
+    if committed.is_err() {
+        for mut behind in writes.drain(..) {
+            behind.finish().await;
+        }
+    }
+    committed
+}
+
+async fn commit_oldest(
     shared: &Arc<Shared>,
     partition: &PartitionId,
     checkpoint: &mut Checkpoint,

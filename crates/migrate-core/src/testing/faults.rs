@@ -107,6 +107,11 @@ impl<T> Faulty<T> {
     pub fn new(inner: T, faults: Faults) -> Self {
         Self { inner, faults }
     }
+
+    /// The part that is wrapped.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
 }
 
 #[async_trait]

@@ -1,5 +1,7 @@
 //! The conformance suites on the parts of this crate and on its layers, and the promises of the layers themselves.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it wants by unwrapping")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! Whole runs on in-memory parts: links, interruptions at every call, and what a run must refuse.
 
+#![expect(clippy::unwrap_used, reason = "a test says what it wants by unwrapping")]
+
 use std::sync::Arc;
 
 use migrate_core::catalog::{ForeignKey, ScalarKind};
@@ -82,9 +84,9 @@ async fn a_run_that_fails_at_any_call_is_finished_by_the_next() {
                 let faults = Faults::default();
                 faults.fail(operation, call, when, || Error::new(ErrorKind::Protocol, "understand the answer"));
                 let sink = Arc::new(Faulty::new(small_sink(), faults.clone()));
-                let faulty: Arc<dyn Source> = Arc::new(Faulty::new(Forward(source.clone()), faults.clone()));
+                let reading: Arc<dyn Source> = Arc::new(Faulty::new(Forward(source.clone()), faults.clone()));
                 let as_sink: Arc<dyn Sink> = sink.clone();
-                let run = || Pipeline::new(plan.clone(), faulty.clone(), as_sink.clone(), state.clone());
+                let run = || Pipeline::new(plan.clone(), reading.clone(), as_sink.clone(), state.clone());
                 let first = run().run().await;
                 assert!(first.is_err(), "{operation} {when:?} {call} did not fail");
                 let report = Arc::new(ReportBuilder::start("test", &plan, false));

@@ -143,7 +143,10 @@ impl Linker<'_> {
         let mut resolved = self.shared.resolver.resolve(&reference.parent, &wanted).await?.into_iter();
         for row in rows.iter_mut() {
             let Some(parent) = parent_of(row) else { continue };
-            let Some(resolution) = resolved.next() else { break };
+            let resolution = resolved.next().ok_or_else(|| {
+                Error::new(ErrorKind::Protocol, "match resolved ids to the keys asked for")
+                    .with_context("table", &reference.parent)
+            })?;
             let value = if let Resolution::Found(id) = &resolution {
                 Value::text(id.as_str())
             } else {
@@ -183,6 +186,10 @@ impl Linker<'_> {
             .collect();
         let batch = WriteBatch { table: &self.table.sink, mode: WriteMode::Patch, records: &records };
         let outcomes = self.shared.sink.write_batch(batch).await?;
+        if outcomes.len() != rows.len() {
+            return Err(Error::new(ErrorKind::Protocol, "match the sink's outcomes to the links sent")
+                .with_context("table", &self.table.source));
+        }
         for (row, outcome) in rows.iter().zip(outcomes) {
             let links = row.values.iter().filter(|value| !value.is_nothing()).count();
             match outcome {

@@ -23,8 +23,7 @@ fn source() -> Arc<MemorySource> {
     let source = MemorySource::new(7);
     let columns = vec![column("id", ScalarKind::Int8), column("next", ScalarKind::Int8)];
     let mut nodes = table("nodes", &["id"], columns).unwrap();
-    nodes.foreign_keys =
-        vec![ForeignKey { columns: vec!["next".into()], parent: name("nodes"), parent_columns: vec!["id".into()] }];
+    nodes.foreign_keys = vec![ForeignKey::single("next".into(), name("nodes"), "id".into())];
     let next = |id: i64| if id == 56 { Value::Null } else { Value::Int64(id + 1) };
     source.insert(nodes, (0..57).map(|id| vec![Value::Int64(id), next(id)]).collect());
     Arc::new(source)

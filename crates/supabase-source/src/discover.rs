@@ -60,7 +60,7 @@ pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings) -> Re
     }
     for name in &expected {
         if !found.contains_key(*name) {
-            found.insert((*name).clone(), unlisted(name));
+            found.insert((*name).clone(), TableSchema::new((*name).clone()));
         }
     }
     let probes = found.into_values().map(|table| {
@@ -96,7 +96,7 @@ pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings) -> Re
         };
         tables.push(table);
     }
-    Ok(Catalog { version: CATALOG_VERSION, origin, unknown, tables })
+    Ok(Catalog { version: CATALOG_VERSION, origin, unknown, differences: Vec::new(), tables, inventory: Vec::new() })
 }
 
 /// What the probes of one listed name say.
@@ -129,19 +129,6 @@ async fn probe(client: &Client, table: &TableSchema) -> Result<Probe> {
 
 fn by_name(tables: Vec<TableSchema>) -> BTreeMap<TableName, TableSchema> {
     tables.into_iter().map(|table| (table.name.clone(), table)).collect()
-}
-
-fn unlisted(name: &TableName) -> TableSchema {
-    TableSchema {
-        name: name.clone(),
-        state: TableState::Missing,
-        rows: None,
-        columns: Vec::new(),
-        primary_key: Vec::new(),
-        foreign_keys: Vec::new(),
-        unique_keys: None,
-        comment: None,
-    }
 }
 
 fn qualified(name: &TableName) -> String {

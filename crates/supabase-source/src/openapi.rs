@@ -81,14 +81,10 @@ impl Document {
 fn table(schema: &str, name: &str, definition: &Json) -> Option<TableSchema> {
     let definition = Definition::deserialize(definition).ok()?;
     let mut table = TableSchema {
-        name: TableName::new(schema, name).ok()?,
         state: TableState::Present,
-        rows: None,
         columns: Vec::with_capacity(definition.properties.len()),
-        primary_key: Vec::new(),
-        foreign_keys: Vec::new(),
-        unique_keys: None,
         comment: definition.description.filter(|comment| !comment.is_empty()),
+        ..TableSchema::new(TableName::new(schema, name).ok()?)
     };
     for (name, property) in &definition.properties {
         let property = Property::deserialize(property).ok()?;
@@ -100,11 +96,8 @@ fn table(schema: &str, name: &str, definition: &Json) -> Option<TableSchema> {
             table.primary_key.push(field.clone());
         }
         if let Some((parent, column)) = note.reference {
-            table.foreign_keys.push(ForeignKey {
-                columns: vec![field.clone()],
-                parent: TableName::new(schema, parent).ok()?,
-                parent_columns: vec![FieldName::from(column)],
-            });
+            let parent = TableName::new(schema, parent).ok()?;
+            table.foreign_keys.push(ForeignKey::single(field.clone(), parent, FieldName::from(column)));
         }
         let (default, default_expression) = match property.default {
             Some(default) => constant_or_expression(default, source_type.scalar),
@@ -112,11 +105,10 @@ fn table(schema: &str, name: &str, definition: &Json) -> Option<TableSchema> {
         };
         table.columns.push(Column {
             nullable: !definition.required.contains(name),
-            name: field,
-            source_type,
             default,
             default_expression,
             comment: note.comment,
+            ..Column::new(field, source_type)
         });
     }
     Some(table)

@@ -53,7 +53,7 @@ pub(crate) fn source_type(format: &str, labels: Vec<String>) -> SourceType {
         element => (element, false),
     };
     let scalar = if labels.is_empty() { scalar_kind(element) } else { ScalarKind::Enum };
-    SourceType { name: format.to_owned(), scalar, array, labels }
+    SourceType { array, labels, ..SourceType::new(format, scalar) }
 }
 
 /// Whether texts of the type are padded with spaces that its equality ignores.

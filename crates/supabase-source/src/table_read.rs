@@ -98,24 +98,13 @@ pub(crate) mod tests {
     pub(crate) fn table(key: usize, columns: &[(&str, &str)]) -> TableSchema {
         let columns: Vec<Column> = columns
             .iter()
-            .map(|(name, format)| Column {
-                name: FieldName::from(*name),
-                source_type: source_type(format, Vec::new()),
-                nullable: true,
-                default: None,
-                default_expression: None,
-                comment: None,
-            })
+            .map(|(name, format)| Column::new(FieldName::from(*name), source_type(format, Vec::new())))
             .collect();
         TableSchema {
-            name: "payments".parse().unwrap(),
             state: TableState::Present,
-            rows: None,
             primary_key: columns.iter().take(key).map(|column| column.name.clone()).collect(),
             columns,
-            foreign_keys: Vec::new(),
-            unique_keys: None,
-            comment: None,
+            ..TableSchema::new("payments".parse().unwrap())
         }
     }
 

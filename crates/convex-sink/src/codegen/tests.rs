@@ -22,7 +22,7 @@ fn field(of: &str, field_type: FieldType) -> PlanField {
     PlanField {
         field: FieldName::from(of),
         columns: names(&[of]),
-        source_type: SourceType { name: "text".into(), scalar: ScalarKind::Text, array: false, labels: vec![] },
+        source_type: SourceType::new("text", ScalarKind::Text),
         field_type,
         optional: false,
         nullable: false,

@@ -23,19 +23,7 @@ pub struct MemorySource {
 /// A column of a table for [`MemorySource`]; nullable.
 #[must_use]
 pub fn column(name: &str, scalar: ScalarKind) -> Column {
-    Column {
-        name: name.into(),
-        source_type: SourceType {
-            name: format!("{scalar:?}").to_lowercase(),
-            scalar,
-            array: false,
-            labels: Vec::new(),
-        },
-        nullable: true,
-        default: None,
-        default_expression: None,
-        comment: None,
-    }
+    Column::new(name.into(), SourceType::new(format!("{scalar:?}").to_lowercase(), scalar))
 }
 
 /// A table for [`MemorySource`], with its key columns.
@@ -48,14 +36,10 @@ pub fn table(name: &str, key: &[&str], columns: Vec<Column>) -> Result<TableSche
         column.nullable = !key.contains(&column.name.as_str());
     }
     Ok(TableSchema {
-        name: name.parse()?,
         state: TableState::Present,
-        rows: None,
         columns,
         primary_key: key.iter().map(|&name| FieldName::from(name)).collect(),
-        foreign_keys: Vec::new(),
-        unique_keys: None,
-        comment: None,
+        ..TableSchema::new(name.parse()?)
     })
 }
 
@@ -163,7 +147,9 @@ impl Source for MemorySource {
             version: CATALOG_VERSION,
             origin: "memory".to_owned(),
             unknown: Vec::new(),
+            differences: Vec::new(),
             tables: with_state.collect(),
+            inventory: Vec::new(),
         })
     }
 

@@ -15,7 +15,7 @@ mod sink;
 mod size;
 
 pub use codegen::{GENERATED_MARKER, GeneratedCode, generate};
-pub use names::FunctionNames;
+pub use names::{CONVEX_RULES, FunctionNames};
 pub use settings::{ConvexSettings, DEFAULT_KEY_NAME, DeploymentKind};
 pub use sink::ConvexSink;
 pub use size::{DOCUMENT_LIMITS, DocumentLimit};

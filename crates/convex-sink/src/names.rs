@@ -4,11 +4,39 @@
 
 use heck::ToUpperCamelCase as _;
 use migrate_core::names::TableName;
+use migrate_core::plan::SinkRules;
 
 /// Characters that a table's, index's or top-level field's name may have.
 pub(crate) const IDENTIFIER_LENGTH: usize = 64;
 /// Characters that a nested object's key may have.
 pub(crate) const KEY_LENGTH: usize = 1024;
+
+/// What every JavaScript object inherits: reading an absent field of such a name would not give `undefined`.
+pub(crate) const INHERITED: &[&str] = &[
+    "constructor",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+];
+/// Names that Convex gives to its own indexes.
+pub(crate) const RESERVED_INDEXES: &[&str] = &["by_id", "by_creation_time"];
+/// Indexes of one table at most: the documentation's limit, below the backend's own 64.
+pub(crate) const MAX_INDEXES: usize = 32;
+/// Fields of one index at most.
+pub(crate) const MAX_INDEX_FIELDS: usize = 16;
+
+/// What Convex takes as names and indexes, for [`migrate_core::plan::build_plan`].
+pub const CONVEX_RULES: SinkRules = SinkRules {
+    name_length: IDENTIFIER_LENGTH,
+    reserved_fields: INHERITED,
+    reserved_tables: &[],
+    reserved_indexes: RESERVED_INDEXES,
+    indexes: MAX_INDEXES,
+    index_fields: MAX_INDEX_FIELDS,
+};
 
 /// Names of the generated functions: `<module>:bulkInsert<Table>`, `<module>:patch<Table>` and `<module>:lookup`.
 #[derive(Debug, Clone, PartialEq, Eq)]

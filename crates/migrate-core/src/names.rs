@@ -165,6 +165,92 @@ impl SourceKey {
     }
 }
 
+/// A table and the columns that name its rows: the primary key's, or others that are unique.
+///
+/// Written `table` for the primary key, else `table(column, column)`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeySpace {
+    table: TableName,
+    columns: Arc<[FieldName]>,
+}
+
+impl KeySpace {
+    /// Rows named by the primary key.
+    pub fn primary(table: TableName) -> Self {
+        Self { table, columns: Arc::default() }
+    }
+
+    /// Rows named by other columns that are unique; by the primary key where `columns` is empty.
+    pub fn by(table: TableName, columns: &[FieldName]) -> Self {
+        Self { table, columns: columns.into() }
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn table(&self) -> &TableName {
+        &self.table
+    }
+
+    /// The columns; empty for the primary key.
+    #[must_use]
+    pub fn columns(&self) -> &[FieldName] {
+        &self.columns
+    }
+}
+
+impl fmt::Display for KeySpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.table)?;
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        let columns: Vec<&str> = self.columns.iter().map(FieldName::as_str).collect();
+        write!(f, "({})", columns.join(", "))
+    }
+}
+
+impl FromStr for KeySpace {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let Some((table, columns)) = text.strip_suffix(')').and_then(|text| text.split_once('(')) else {
+            return Ok(Self::primary(text.parse()?));
+        };
+        let columns: Vec<FieldName> = columns.split(',').map(|column| FieldName::from(column.trim())).collect();
+        if columns.iter().any(|column| column.as_str().is_empty()) {
+            return Err(Error::new(ErrorKind::Config, "use an empty column name in a reference"));
+        }
+        Ok(Self::by(table.trim_end().parse()?, &columns))
+    }
+}
+
+impl Serialize for KeySpace {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeySpace {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for KeySpace {
+    fn schema_name() -> Cow<'static, str> {
+        "KeySpace".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "minLength": 1,
+            "description": "`table` for its primary key, or `table(column, column)` for columns that are unique"
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,6 +264,16 @@ mod tests {
         }
         assert!("".parse::<TableName>().is_err());
         assert!("auth.".parse::<TableName>().is_err());
+    }
+
+    #[test]
+    fn key_spaces_round_trip() {
+        for text in ["orders", "auth.users", "users(email)", "shop.items(tenant, code)"] {
+            assert_eq!(text.parse::<KeySpace>().unwrap().to_string(), text);
+        }
+        assert_eq!("users ( a,b )".parse::<KeySpace>().unwrap().columns().len(), 2);
+        assert!("users()".parse::<KeySpace>().is_err());
+        assert!("(a)".parse::<KeySpace>().is_err());
     }
 
     #[test]

@@ -185,6 +185,10 @@ pub enum ChangeKind {
     NumberRounded,
     /// NULL became the column's default.
     NullToDefault,
+    /// A value that the planned type cannot hold became NULL.
+    UnfitToNull,
+    /// A key of a JSON object was written in percent escapes.
+    KeyEscaped,
 }
 
 impl ChangeKind {
@@ -195,6 +199,8 @@ impl ChangeKind {
             Self::MicrosecondsCut => "microseconds_cut",
             Self::NumberRounded => "number_rounded",
             Self::NullToDefault => "null_to_default",
+            Self::UnfitToNull => "unfit_to_null",
+            Self::KeyEscaped => "key_escaped",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use migrate_core::catalog::{ForeignKey, ScalarKind};
 use migrate_core::names::{SourceKey, TableName};
-use migrate_core::plan::{MigrateConfig, Plan, build_plan};
+use migrate_core::plan::{MigrateConfig, Plan, SinkRules, build_plan};
 use migrate_core::report::{Outcome, ReportBuilder};
 use migrate_core::sink::{IdAssignment, SinkCapabilities};
 use migrate_core::state::{SqliteState, StateStore};
@@ -30,7 +30,8 @@ fn source() -> Arc<MemorySource> {
 }
 
 async fn plan(source: &MemorySource) -> Plan {
-    let mut plan = build_plan(&MigrateConfig::default(), &source.discover().await.unwrap()).unwrap();
+    let mut plan =
+        build_plan(&MigrateConfig::default(), &source.discover().await.unwrap(), &SinkRules::default()).unwrap();
     plan.run.page_rows = 7;
     plan.run.batch_records = 3;
     plan

@@ -7,21 +7,10 @@ use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::names::{DEFAULT_SCHEMA, FieldName, TableName};
 use migrate_core::plan::{FieldType, PlanField};
 
-use crate::names::{bulk_insert_export, identifier_fault, module_fault};
+use crate::names::{INHERITED, bulk_insert_export, identifier_fault, module_fault};
 
 /// Name of the argument of a patch that holds the document's id.
 const PATCH_ID: &str = "id";
-/// What every JavaScript object inherits: reading an absent field of such a name would not give `undefined`.
-const INHERITED: &[&str] = &[
-    "constructor",
-    "hasOwnProperty",
-    "isPrototypeOf",
-    "propertyIsEnumerable",
-    "toLocaleString",
-    "toString",
-    "valueOf",
-];
-
 /// Proves that every name in the plan can be one of Convex's, and that no two things have the same.
 ///
 /// # Errors
@@ -99,7 +88,8 @@ fn check_fields(table: &TableName, fields: &[PlanField], tables: &BTreeSet<&Tabl
 
 fn check_type(table: &TableName, field: &PlanField, of: &FieldType, tables: &BTreeSet<&TableName>) -> Result<()> {
     match of {
-        FieldType::Array(item) => check_type(table, field, item, tables),
+        FieldType::Array(item) | FieldType::Nullable(item) => check_type(table, field, item, tables),
+        FieldType::Union(types) => types.iter().try_for_each(|of| check_type(table, field, of, tables)),
         FieldType::Literals(texts) if texts.is_empty() => {
             Err(of_column(table, field, "its type is a set of no texts").with_remedy("plan type = \"string\" for it"))
         }

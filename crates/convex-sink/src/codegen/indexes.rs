@@ -10,12 +10,7 @@ use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::names::{FieldName, TableName};
 use migrate_core::plan::{AdoptedTable, FieldType, PlanIndex, PlanTable};
 
-use crate::names::identifier_fault;
-
-const MAX_INDEXES: usize = 32;
-const MAX_FIELDS: usize = 16;
-/// Names that Convex gives to its own indexes.
-const RESERVED: &[&str] = &["by_id", "by_creation_time"];
+use crate::names::{MAX_INDEX_FIELDS, MAX_INDEXES, RESERVED_INDEXES, identifier_fault};
 
 /// The indexes of one table.
 #[derive(Debug, Default)]
@@ -89,10 +84,10 @@ fn add(table: &TableName, list: &mut Vec<PlanIndex>, known: &[&FieldName], index
     if let Some(fault) = identifier_fault(&index.name) {
         return Err(refused(table, &index, fault));
     }
-    if RESERVED.contains(&index.name.as_str()) {
+    if RESERVED_INDEXES.contains(&index.name.as_str()) {
         return Err(refused(table, &index, "Convex has an index of that name"));
     }
-    if index.fields.is_empty() || index.fields.len() > MAX_FIELDS {
+    if index.fields.is_empty() || index.fields.len() > MAX_INDEX_FIELDS {
         return Err(refused(table, &index, "an index has 1 to 16 fields"));
     }
     for (position, field) in index.fields.iter().enumerate() {

@@ -1,10 +1,11 @@
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use migrate_core::catalog::{ScalarKind, SourceType};
 use migrate_core::names::{FieldName, TableName};
 use migrate_core::plan::{
-    AdoptedTable, Cast, Conversion, FieldType, MissingParent, NullPolicy, PLAN_VERSION, PlanField, PlanIndex,
-    PlanReference, PlanTable, RunConfig, SinkPlan,
+    AdoptedTable, Cast, Conversion, FieldType, LegacyIds, NullPolicy, PLAN_VERSION, PlanField, PlanIndex,
+    PlanReference, PlanTable, RunConfig, SinkPlan, Unfit,
 };
 use migrate_core::{ErrorKind, Plan};
 
@@ -26,8 +27,14 @@ fn field(of: &str, field_type: FieldType) -> PlanField {
         field_type,
         optional: false,
         nullable: false,
-        conversion: Conversion::Value { cast: Cast::Exact, nulls: NullPolicy::Reject },
+        conversion: Conversion::Value {
+            cast: Cast::Exact,
+            nulls: NullPolicy::Reject,
+            values: BTreeMap::new(),
+            on_unfit: Unfit::Reject,
+        },
         rule: "test".into(),
+        comment: None,
     }
 }
 
@@ -40,7 +47,7 @@ fn nullable(of: &str, field_type: FieldType) -> PlanField {
 }
 
 fn reference(of: &str, parent: &str, cut: bool) -> PlanField {
-    let reference = PlanReference { parent: name(parent), on_missing: MissingParent::Reject, cut };
+    let reference = PlanReference { cut, ..PlanReference::to(name(parent)) };
     PlanField { conversion: Conversion::Reference(reference), ..field(of, FieldType::Id(name(parent))) }
 }
 
@@ -49,7 +56,20 @@ fn index(of: &str, fields: &[&str]) -> PlanIndex {
 }
 
 fn table(source: &str, sink: &str, fields: Vec<PlanField>, indexes: Vec<PlanIndex>) -> PlanTable {
-    PlanTable { source: name(source), sink: name(sink), level: 0, key: names(&["id"]), fields, indexes }
+    PlanTable {
+        source: name(source),
+        sink: name(sink),
+        level: 0,
+        key: names(&["id"]),
+        fields,
+        indexes,
+        filter: None,
+        alternate_keys: vec![],
+        dropped: vec![],
+        not_enforced: vec![],
+        index_hints: vec![],
+        comment: None,
+    }
 }
 
 fn plan(tables: Vec<PlanTable>, adopted: Vec<AdoptedTable>) -> Plan {
@@ -60,6 +80,8 @@ fn plan(tables: Vec<PlanTable>, adopted: Vec<AdoptedTable>) -> Plan {
             functions: "convex".into(),
             module: "migrate".into(),
             legacy_id_field: FieldName::from("supabaseId"),
+            legacy_ids: LegacyIds::Field,
+            public_functions: false,
         },
         tables,
         adopted,

@@ -28,6 +28,12 @@ fn kinds(field_type: &FieldType) -> Vec<Expr> {
         FieldType::Id(table) => Expr::call("v.id", [Expr::text(table.name())]),
         FieldType::Array(item) => Expr::call("v.array", [union(kinds(item))]),
         FieldType::Literals(texts) => return literals(texts.iter().map(String::as_str)),
+        FieldType::Nullable(inner) => {
+            let mut kinds = kinds(inner);
+            kinds.push(Expr::call("v.null", []));
+            return kinds;
+        }
+        FieldType::Union(types) => return types.iter().flat_map(kinds).collect(),
     };
     vec![one]
 }

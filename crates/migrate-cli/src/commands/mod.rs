@@ -106,10 +106,11 @@ fn fail(error: &Error, code: u8) -> u8 {
 fn supabase(environment: &Environment, config: &MigrateConfig, allow_partial: bool) -> Result<SupabaseSource> {
     let url = environment.supabase_url(config.supabase.url.as_deref())?;
     let mut settings = SupabaseSettings::new(url, environment.supabase_key()?);
-    settings.schema.clone_from(&config.supabase.schema);
+    if let Some(schema) = config.supabase.schemas.first() {
+        settings.schema.clone_from(schema);
+    }
     settings.allow_partial = allow_partial;
-    let named = config.include.iter().flatten().chain(config.tables.keys());
-    let mut expected: Vec<TableName> = named.cloned().collect();
+    let mut expected: Vec<TableName> = config.named_tables().collect();
     expected.sort();
     expected.dedup();
     settings.expected_tables = expected;

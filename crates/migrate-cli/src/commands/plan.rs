@@ -1,5 +1,5 @@
 use clap::Parser;
-use convex_sink::{GENERATED_MARKER, generate};
+use convex_sink::{CONVEX_RULES, GENERATED_MARKER, generate};
 use migrate_core::Result;
 use migrate_core::catalog::Catalog;
 use migrate_core::plan::{ConfigError, Plan, build_plan};
@@ -27,7 +27,7 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         Ok(catalog) => catalog,
         Err(error) => return fail(&error, exit::SETUP),
     };
-    let plan = match build_plan(&config, &catalog) {
+    let plan = match build_plan(&config, &catalog, &CONVEX_RULES) {
         Ok(plan) => plan,
         Err(issues) => {
             let file = arguments.project.config.display().to_string();

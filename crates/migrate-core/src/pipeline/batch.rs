@@ -5,24 +5,26 @@ use crate::sink::WriteRecord;
 use crate::source::Cursor;
 use crate::state::Totals;
 
-/// A row that is ready to be written.
+/// What is kept of a row that is written.
 #[derive(Debug)]
-pub(super) struct ReadyRow {
-    /// What is written.
-    pub(super) write: WriteRecord,
+pub(super) struct KeptRow {
     /// The row as read, for the case that the sink rejects it.
     pub(super) original: Record,
     /// Lossy edits, counted once it is written.
     pub(super) changes: Vec<FieldChange>,
     /// Its size by the sink's measure.
     pub(super) bytes: usize,
+    /// Per alternate key of the table, the row's key there.
+    pub(super) alternates: Vec<Option<SourceKey>>,
 }
 
 /// What became of a row before it reaches the sink.
 #[derive(Debug)]
 pub(super) enum Prepared {
     /// It goes to the sink.
-    Ready(Box<ReadyRow>),
+    Ready(Box<(WriteRecord, KeptRow)>),
+    /// The plan leaves it out.
+    Skipped,
     /// It is rejected.
     Rejected(Box<Reject>),
 }
@@ -30,7 +32,10 @@ pub(super) enum Prepared {
 /// Rows in key order that are committed together.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
-    pub(super) rows: Vec<ReadyRow>,
+    /// What is written.
+    pub(super) records: Vec<WriteRecord>,
+    /// What is kept of the rows until the outcomes are known, aligned with `records`.
+    pub(super) rows: Vec<KeptRow>,
     pub(super) rejects: Vec<Reject>,
     /// Counts of what is decided already: rows read, rejects, misses.
     pub(super) totals: Totals,
@@ -58,8 +63,8 @@ impl Batcher {
     /// Adds a row whose key texts are `place`; returns the batch that is full without it.
     pub(super) fn push(&mut self, row: Prepared, place: Cursor, misses: &[(String, SourceKey)]) -> Option<Batch> {
         let size = match &row {
-            Prepared::Ready(ready) => ready.bytes,
-            Prepared::Rejected(_) => 0,
+            Prepared::Ready(ready) => ready.1.bytes,
+            Prepared::Skipped | Prepared::Rejected(_) => 0,
         };
         let is_full = self.open.rows.len() >= self.records
             || (!self.open.rows.is_empty() && self.open.bytes + size > self.bytes)
@@ -72,9 +77,12 @@ impl Batcher {
         }
         match row {
             Prepared::Ready(ready) => {
+                let (record, row) = *ready;
                 open.bytes += size;
-                open.rows.push(*ready);
+                open.records.push(record);
+                open.rows.push(row);
             }
+            Prepared::Skipped => open.totals.skipped += 1,
             Prepared::Rejected(reject) => {
                 open.totals.rejected += 1;
                 open.totals.reject_codes.entry(reject.code).or_default().add(&reject.key);

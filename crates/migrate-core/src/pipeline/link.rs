@@ -1,20 +1,20 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::prepare::{missing_parent, place_of};
+use super::prepare::place_of;
+use super::references::{Outcome, Referred, resolve_field};
 use super::run::Shared;
 use super::table::read_ahead;
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::{SinkId, SourceKey};
+use crate::names::{KeySpace, SinkId, SourceKey};
 use crate::observe::Event;
-use crate::plan::{Conversion, PlanField, PlanTable};
+use crate::plan::{PlanField, PlanTable};
 use crate::record::{Record, RecordShape, RejectCode, RowError};
 use crate::reject::Reject;
-use crate::resolve::Resolution;
 use crate::sink::{WriteBatch, WriteMode, WriteOutcome, WriteRecord};
 use crate::source::Cursor;
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
-use crate::transform::{Chain, RowContext};
+use crate::transform::{Chain, ParentKey, RowContext};
 use crate::value::Value;
 
 /// The second pass over one partition: reads keys and cut references again, and sets the links.
@@ -60,10 +60,8 @@ pub(super) async fn link_partition(
             checkpoint.progress = Progress::Linking { after };
         }
         checkpoint.totals.absorb(&delta);
-        shared
-            .state
-            .commit(Commit { partition: &partition, ids: &[], rejects: &rejects, checkpoint: &checkpoint })
-            .await?;
+        let commit = Commit { rejects: &rejects, ..Commit::place(&partition, &checkpoint) };
+        shared.state.commit(commit).await?;
         shared.observer.on_event(&Event::BatchCommitted {
             table: table.source.clone(),
             delta: Box::new(delta),
@@ -71,7 +69,7 @@ pub(super) async fn link_partition(
         });
     }
     checkpoint.progress = Progress::Done;
-    shared.state.commit(Commit { partition: &partition, ids: &[], rejects: &[], checkpoint: &checkpoint }).await?;
+    shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
     Ok(checkpoint)
 }
 
@@ -87,7 +85,7 @@ struct LinkRow {
     key: SourceKey,
     id: SinkId,
     original: Record,
-    parents: Vec<Option<SourceKey>>,
+    parents: Vec<Vec<ParentKey>>,
     values: Vec<Value>,
 }
 
@@ -113,7 +111,7 @@ impl Linker<'_> {
         }
         let keys: Vec<SourceKey> = places.iter().map(|(key, _)| key.clone()).collect();
         *end = places.into_iter().next_back().map(|(_, place)| place);
-        let ids = self.shared.state.ids(&self.table.source, &keys).await?;
+        let ids = self.shared.state.ids(&KeySpace::primary(self.table.source.clone()), &keys).await?;
         let mut rows = Vec::with_capacity(records.len());
         for ((original, key), id) in records.into_iter().zip(keys).zip(ids) {
             let Some(id) = id else { continue };
@@ -137,27 +135,25 @@ impl Linker<'_> {
         delta: &mut Totals,
         rejects: &mut Vec<Reject>,
     ) -> Result<()> {
-        let Conversion::Reference(reference) = &field.conversion else { return Ok(()) };
-        let parent_of = |row: &LinkRow| row.parents.get(position).cloned().flatten();
-        let wanted: Vec<SourceKey> = rows.iter().filter_map(parent_of).collect();
-        let mut resolved = self.shared.resolver.resolve(&reference.parent, &wanted).await?.into_iter();
-        for row in rows.iter_mut() {
-            let Some(parent) = parent_of(row) else { continue };
-            let resolution = resolved.next().ok_or_else(|| {
-                Error::new(ErrorKind::Protocol, "match resolved ids to the keys asked for")
-                    .with_context("table", &reference.parent)
-            })?;
-            let value = if let Resolution::Found(id) = &resolution {
-                Value::text(id.as_str())
-            } else {
+        let Some(reference) = field.reference() else { return Ok(()) };
+        let parents: Vec<Vec<ParentKey>> =
+            rows.iter().map(|row| row.parents.get(position).cloned().unwrap_or_default()).collect();
+        let wanted: Vec<(&SourceKey, &[ParentKey])> =
+            rows.iter().zip(&parents).map(|(row, parents)| (&row.key, &**parents)).collect();
+        let referred = resolve_field(&*self.shared.resolver, &self.table.source, field, reference, &wanted).await?;
+        for (row, referred) in rows.iter_mut().zip(referred) {
+            let Some(Referred { outcome, misses }) = referred else { continue };
+            for _ in 0..misses {
                 delta.reference_misses.entry(field.field.to_string()).or_default().add(&row.key);
-                match missing_parent(&self.table.source, &row.key, field, reference, &parent, &resolution)? {
-                    Ok(value) => value,
-                    Err(error) => {
-                        delta.unlinked += 1;
-                        rejects.push(self.unlinked(row, error.message));
-                        Value::Absent
-                    }
+            }
+            let value = match outcome {
+                Outcome::Value(value) => value,
+                // The document is there already: what the plan leaves out is the link.
+                Outcome::Skip => Value::Absent,
+                Outcome::Reject(error) => {
+                    delta.unlinked += 1;
+                    rejects.push(self.unlinked(row, error.message));
+                    Value::Absent
                 }
             };
             if let Some(slot) = row.values.get_mut(position) {

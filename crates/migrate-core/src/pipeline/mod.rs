@@ -3,6 +3,7 @@
 mod batch;
 mod link;
 mod prepare;
+mod references;
 mod run;
 mod stop;
 mod table;

@@ -1,24 +1,27 @@
 use std::sync::Arc;
 
-use super::batch::{Prepared, ReadyRow};
+use super::batch::{KeptRow, Prepared};
+use super::references::{Outcome, Referred, resolve_field};
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::{SourceKey, TableName};
-use crate::plan::{Conversion, MissingParent, PlanField, PlanReference, PlanTable};
-use crate::record::{FieldChange, Record, RejectCode, RowError};
+use crate::names::{FieldName, SourceKey, TableName};
+use crate::plan::{Conversion, PlanField, PlanReference, PlanTable};
+use crate::record::{FieldChange, Record, RowError};
 use crate::reject::Reject;
-use crate::resolve::{IdResolver, Resolution};
+use crate::resolve::IdResolver;
 use crate::sink::{Sink, WriteRecord};
 use crate::source::Cursor;
-use crate::transform::{Chain, Converted, RowContext};
+use crate::transform::{Chain, Converted, ParentKey, RowContext};
 use crate::value::Value;
 
 /// Turns pages of one table into rows that are ready to be written: rules, references, size.
 #[derive(Debug)]
 pub(super) struct Preparer {
-    pub(super) table: Arc<PlanTable>,
-    pub(super) chain: Chain,
-    pub(super) resolver: Arc<dyn IdResolver>,
-    pub(super) sink: Arc<dyn Sink>,
+    table: Arc<PlanTable>,
+    chain: Chain,
+    resolver: Arc<dyn IdResolver>,
+    sink: Arc<dyn Sink>,
+    /// Per alternate key of the table, the positions of its columns.
+    alternates: Vec<Vec<usize>>,
 }
 
 /// A row with its place and the references whose parents were not found.
@@ -33,12 +36,53 @@ struct Row {
     key: SourceKey,
     place: Cursor,
     original: Record,
-    outcome: std::result::Result<Converted, RowError>,
+    outcome: std::result::Result<Fate, RowError>,
     changes: Vec<FieldChange>,
     misses: Vec<(String, SourceKey)>,
 }
 
+/// A row that is not rejected.
+enum Fate {
+    Converted(Box<Converted>),
+    Skipped,
+}
+
+impl Fate {
+    fn converted(&self) -> Option<&Converted> {
+        match self {
+            Self::Converted(converted) => Some(converted),
+            Self::Skipped => None,
+        }
+    }
+
+    fn converted_mut(&mut self) -> Option<&mut Converted> {
+        match self {
+            Self::Converted(converted) => Some(converted),
+            Self::Skipped => None,
+        }
+    }
+}
+
+/// The key of a row in other columns than its own key's; `None` where one of them is NULL, which no reference means.
+fn alternate_key(record: &Record, columns: &[usize]) -> Option<SourceKey> {
+    let texts: Option<Vec<String>> =
+        columns.iter().map(|&at| record.values.get(at).and_then(Value::key_text)).collect();
+    texts.map(|texts| SourceKey::from_parts(&texts))
+}
+
 impl Preparer {
+    pub(super) fn new(table: Arc<PlanTable>, chain: Chain, resolver: Arc<dyn IdResolver>, sink: Arc<dyn Sink>) -> Self {
+        let position = |column: &FieldName| chain.columns().iter().position(|other| other == column);
+        let alternates =
+            table.alternate_keys.iter().map(|columns| columns.iter().filter_map(position).collect()).collect();
+        Self { table, chain, resolver, sink, alternates }
+    }
+
+    /// The columns to read.
+    pub(super) fn columns(&self) -> &Arc<[FieldName]> {
+        self.chain.columns()
+    }
+
     /// Prepares the rows of a page, in order.
     pub(super) async fn prepare(&self, records: Vec<Record>) -> Result<Vec<PreparedRow>> {
         let mut rows = Vec::with_capacity(records.len());
@@ -58,7 +102,7 @@ impl Preparer {
     fn convert(&self, record: Record) -> Result<Row> {
         let (key, place) = place_of(&self.table.source, &record)?;
         let mut context = RowContext::default();
-        let outcome = self.chain.apply(&record, &mut context);
+        let outcome = self.chain.apply(&record, &mut context).map(|converted| Fate::Converted(Box::new(converted)));
         Ok(Row { key, place, original: record, outcome, changes: context.changes, misses: Vec::new() })
     }
 
@@ -69,34 +113,29 @@ impl Preparer {
         field: &PlanField,
         reference: &PlanReference,
     ) -> Result<()> {
-        let parent_of = |row: &Row| -> Option<SourceKey> {
-            row.outcome.as_ref().ok().and_then(|converted| converted.references.get(position).cloned().flatten())
+        let parents_of = |row: &Row| -> Vec<ParentKey> {
+            let converted = row.outcome.as_ref().ok().and_then(|fate| fate.converted());
+            converted.and_then(|converted| converted.references.get(position)).cloned().unwrap_or_default()
         };
-        let wanted: Vec<SourceKey> = rows.iter().filter_map(parent_of).collect();
-        if wanted.is_empty() {
+        let parents: Vec<Vec<ParentKey>> = rows.iter().map(parents_of).collect();
+        if parents.iter().all(Vec::is_empty) {
             return Ok(());
         }
-        let mut resolved = self.resolver.resolve(&reference.parent, &wanted).await?.into_iter();
-        for row in rows.iter_mut() {
-            let Some(parent) = parent_of(row) else { continue };
-            let resolution = resolved.next().ok_or_else(|| {
-                Error::new(ErrorKind::Protocol, "match resolved ids to the keys asked for")
-                    .with_context("table", &reference.parent)
-            })?;
-            let value = match &resolution {
-                Resolution::Found(id) => Ok(Value::text(id.as_str())),
-                _ => missing_parent(&self.table.source, &row.key, field, reference, &parent, &resolution)?,
-            };
-            if resolution.id().is_none() {
-                row.misses.push((field.field.to_string(), row.key.clone()));
-            }
-            match value {
-                Ok(value) => {
-                    if let Some(slot) = row.outcome.as_mut().ok().and_then(|c| c.record.values.get_mut(position)) {
+        let wanted: Vec<(&SourceKey, &[ParentKey])> =
+            rows.iter().zip(&parents).map(|(row, parents)| (&row.key, &**parents)).collect();
+        let referred = resolve_field(&*self.resolver, &self.table.source, field, reference, &wanted).await?;
+        for (row, referred) in rows.iter_mut().zip(referred) {
+            let Some(Referred { outcome, misses }) = referred else { continue };
+            row.misses.extend(std::iter::repeat_n((field.field.to_string(), row.key.clone()), misses));
+            match outcome {
+                Outcome::Value(value) => {
+                    let converted = row.outcome.as_mut().ok().and_then(Fate::converted_mut);
+                    if let Some(slot) = converted.and_then(|converted| converted.record.values.get_mut(position)) {
                         *slot = value;
                     }
                 }
-                Err(error) => row.outcome = Err(error),
+                Outcome::Skip => row.outcome = Ok(Fate::Skipped),
+                Outcome::Reject(error) => row.outcome = Err(error),
             }
         }
         Ok(())
@@ -104,12 +143,19 @@ impl Preparer {
 
     fn finish(&self, row: Row) -> PreparedRow {
         let Row { key, place, original, outcome, changes, misses } = row;
-        let measured = outcome.and_then(|converted| {
-            let write = WriteRecord { key: key.clone(), id: None, record: converted.record };
-            self.sink.measure(&write).map(|bytes| (write, bytes))
+        let measured = outcome.and_then(|fate| match fate {
+            Fate::Skipped => Ok(None),
+            Fate::Converted(converted) => {
+                let write = WriteRecord { key: key.clone(), id: None, record: converted.record };
+                self.sink.measure(&write).map(|bytes| Some((write, bytes)))
+            }
         });
         let row = match measured {
-            Ok((write, bytes)) => Prepared::Ready(Box::new(ReadyRow { write, original, changes, bytes })),
+            Ok(None) => Prepared::Skipped,
+            Ok(Some((write, bytes))) => {
+                let alternates = self.alternates.iter().map(|columns| alternate_key(&original, columns)).collect();
+                Prepared::Ready(Box::new((write, KeptRow { original, changes, bytes, alternates })))
+            }
             Err(error) => Prepared::Rejected(Box::new(Reject::new(&self.table.source, key, &original, error))),
         };
         PreparedRow { row, place, misses }
@@ -122,44 +168,4 @@ pub(super) fn place_of(table: &TableName, record: &Record) -> Result<(SourceKey,
         Error::new(ErrorKind::Protocol, format!("read a row's key: {}", error.message)).with_context("table", table)
     })?;
     Ok((SourceKey::from_parts(&texts), Cursor(texts)))
-}
-
-/// What the plan says of a reference whose parent is not in the sink: a value, a reject, or the end of the run.
-pub(super) fn missing_parent(
-    table: &TableName,
-    key: &SourceKey,
-    field: &PlanField,
-    reference: &PlanReference,
-    parent: &SourceKey,
-    resolution: &Resolution,
-) -> Result<std::result::Result<Value, RowError>> {
-    let column = field.columns.first().unwrap_or(&field.field);
-    let (code, reason) = match resolution {
-        Resolution::Ambiguous { table, key } => {
-            (RejectCode::ReferenceAmbiguous, format!("several documents match the natural key of {table} {key}"))
-        }
-        Resolution::Missing { table, key } if *table != reference.parent => (
-            RejectCode::ReferenceMissing,
-            format!(
-                "{} {parent} cannot be found, because its parent {table} {key} is not in the sink",
-                reference.parent
-            ),
-        ),
-        Resolution::Missing { .. } | Resolution::Found(_) => {
-            (RejectCode::ReferenceMissing, format!("{} {parent} is not in the sink", reference.parent))
-        }
-    };
-    match reference.on_missing {
-        MissingParent::Null if code == RejectCode::ReferenceMissing => {
-            Ok(Ok(if field.nullable { Value::Null } else { Value::Absent }))
-        }
-        MissingParent::Fail => Err(Error::new(ErrorKind::TooManyRejects, format!("go on: {reason}"))
-            .with_context("table", table)
-            .with_context("key", key)
-            .with_context("column", column)
-            .with_remedy("bring the parent into the sink, or plan on_missing = \"reject\"")),
-        MissingParent::Null | MissingParent::Reject => {
-            Ok(Err(RowError::new(code, format!("{column}: {reason}")).at(Some(column.clone()))))
-        }
-    }
 }

@@ -11,7 +11,7 @@ use super::table::copy_partition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
 use crate::observe::{Event, Observer, TableStatus};
-use crate::plan::{Conversion, Plan, PlanTable};
+use crate::plan::{Plan, PlanField, PlanReference, PlanTable};
 use crate::resolve::IdResolver;
 use crate::sink::Sink;
 use crate::source::Source;
@@ -47,7 +47,8 @@ impl Shared {
     }
 
     pub(super) fn chain(&self, table: &PlanTable) -> Chain {
-        let mut chain = Chain::with_key(&table.sink, &table.fields, &table.key);
+        let leading = table.key.iter().chain(table.alternate_keys.iter().flatten());
+        let mut chain = Chain::with_columns(&table.sink, &table.fields, leading);
         for make in &self.transforms {
             if let Some(step) = make(table) {
                 chain.push(step);
@@ -150,19 +151,18 @@ async fn check_parents(
     is_selected: &impl Fn(&TableName) -> bool,
 ) -> Result<()> {
     for table in levels.values().flatten() {
-        for field in &table.fields {
-            let Conversion::Reference(reference) = &field.conversion else { continue };
-            let is_planned = shared.plan.tables.iter().any(|other| other.source == reference.parent);
-            if !is_planned || is_selected(&reference.parent) {
+        for parent in table.fields.iter().filter_map(PlanField::reference).flat_map(PlanReference::tables) {
+            let is_planned = shared.plan.tables.iter().any(|other| other.source == *parent);
+            if !is_planned || is_selected(parent) {
                 continue;
             }
-            let partitions = shared.state.partitions(&reference.parent).await?;
+            let partitions = shared.state.partitions(parent).await?;
             let is_copied =
                 |progress: &Progress| matches!(progress, Progress::Copied | Progress::Linking { .. } | Progress::Done);
             if partitions.is_empty() || !partitions.iter().all(|(_, checkpoint)| is_copied(&checkpoint.progress)) {
                 return Err(Error::new(ErrorKind::Config, format!("run {} without its parent", table.source))
-                    .with_context("parent", &reference.parent)
-                    .with_remedy(format!("add it to the selection: --tables {},{}", reference.parent, table.source)));
+                    .with_context("parent", parent)
+                    .with_remedy(format!("add it to the selection: --tables {parent},{}", table.source)));
             }
         }
     }
@@ -213,8 +213,7 @@ async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<
         for range in shared.source.partitions(&table.source, 1).await? {
             let partition = PartitionId { table: table.source.clone(), range };
             let checkpoint = Checkpoint::default();
-            let commit = Commit { partition: &partition, ids: &[], rejects: &[], checkpoint: &checkpoint };
-            shared.state.commit(commit).await?;
+            shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
             partitions.push((partition, checkpoint));
         }
     }

@@ -9,10 +9,9 @@ use super::batch::{Batch, Batcher};
 use super::prepare::Preparer;
 use super::run::Shared;
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::{FieldName, SinkId, SourceKey, TableName};
+use crate::names::{FieldName, KeySpace, SinkId, SourceKey, TableName};
 use crate::observe::Event;
 use crate::plan::PlanTable;
-use crate::record::Record;
 use crate::reject::Reject;
 use crate::sink::{WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord};
 use crate::source::{Cursor, Page, PageRequest};
@@ -36,13 +35,8 @@ pub(super) async fn copy_partition(
         Progress::Copying { after } => Some(after.clone()),
         Progress::Copied | Progress::Linking { .. } | Progress::Done => return Ok(checkpoint),
     };
-    let preparer = Preparer {
-        table: table.clone(),
-        chain: shared.chain(table),
-        resolver: shared.resolver.clone(),
-        sink: shared.sink.clone(),
-    };
-    let mut pages = read_ahead(shared, partition.clone(), preparer.chain.columns().clone(), after);
+    let preparer = Preparer::new(table.clone(), shared.chain(table), shared.resolver.clone(), shared.sink.clone());
+    let mut pages = read_ahead(shared, partition.clone(), preparer.columns().clone(), after);
     let mut batcher = Batcher::new(shared.batch_records(), shared.sink.capabilities().batch_bytes);
     let mut writes: VecDeque<Write> = VecDeque::new();
     let result = async {
@@ -51,7 +45,7 @@ pub(super) async fn copy_partition(
             let page = loop {
                 tokio::select! {
                     page = pages.recv() => break page.unwrap_or_else(|| Err(stopped()))?,
-                    () = oldest(&mut writes) => commit_next(shared, &partition, &mut checkpoint, &mut writes).await?,
+                    () = oldest(&mut writes) => commit_next(shared, table, &partition, &mut checkpoint, &mut writes).await?,
                 }
             };
             is_end = page.records.is_empty();
@@ -64,7 +58,7 @@ pub(super) async fn copy_partition(
             }
             for batch in full {
                 while writes.len() >= shared.in_flight_per_table() {
-                    commit_next(shared, &partition, &mut checkpoint, &mut writes).await?;
+                    commit_next(shared, table, &partition, &mut checkpoint, &mut writes).await?;
                 }
                 let task = shared.spawn_write(table.sink.clone(), table.source.clone(), batch).await?;
                 writes.push_back(Write { task, done: None });
@@ -77,15 +71,14 @@ pub(super) async fn copy_partition(
     // where there was none before.
     let rest = async {
         while !writes.is_empty() {
-            commit_next(shared, &partition, &mut checkpoint, &mut writes).await?;
+            commit_next(shared, table, &partition, &mut checkpoint, &mut writes).await?;
         }
         Ok(())
     }
     .await;
     result.and(rest)?;
     checkpoint.progress = if table.cut_fields().next().is_some() { Progress::Copied } else { Progress::Done };
-    let commit = Commit { partition: &partition, ids: &[], rejects: &[], checkpoint: &checkpoint };
-    shared.state.commit(commit).await?;
+    shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
     Ok(checkpoint)
 }
 
@@ -186,7 +179,7 @@ impl Shared {
         self: &Arc<Self>,
         sink_table: TableName,
         source_table: TableName,
-        mut batch: Batch,
+        batch: Batch,
     ) -> Result<JoinHandle<Result<WrittenBatch>>> {
         let place = self.places.clone().acquire_owned().await;
         let place = place.map_err(|_| Error::new(ErrorKind::Unexpected, "wait for a free place to write"))?;
@@ -197,28 +190,13 @@ impl Shared {
             if batch.rows.is_empty() {
                 return Ok(WrittenBatch { batch, outcomes: Vec::new(), elapsed: Duration::ZERO });
             }
-            let mut originals: Vec<Record> = Vec::with_capacity(batch.rows.len());
-            let mut records: Vec<WriteRecord> = Vec::with_capacity(batch.rows.len());
-            let mut rest = Vec::with_capacity(batch.rows.len());
-            for row in batch.rows.drain(..) {
-                originals.push(row.original);
-                records.push(row.write);
-                rest.push((row.changes, row.bytes));
-            }
-            let written =
-                shared.sink.write_batch(WriteBatch { table: &sink_table, mode: WriteMode::Upsert, records: &records });
-            let outcomes = written.await.map_err(|error| error.with_context("table", &source_table))?;
-            if outcomes.len() != records.len() {
+            let records = WriteBatch { table: &sink_table, mode: WriteMode::Upsert, records: &batch.records };
+            let written = shared.sink.write_batch(records).await;
+            let outcomes = written.map_err(|error| error.with_context("table", &source_table))?;
+            if outcomes.len() != batch.records.len() {
                 return Err(Error::new(ErrorKind::Protocol, "match the sink's outcomes to the records sent")
                     .with_context("table", &source_table));
             }
-            let parts = originals.into_iter().zip(records).zip(rest);
-            batch.rows.extend(parts.map(|((original, write), (changes, bytes))| super::batch::ReadyRow {
-                write,
-                original,
-                changes,
-                bytes,
-            }));
             Ok(WrittenBatch { batch, outcomes, elapsed: started.elapsed() })
         }))
     }
@@ -230,11 +208,12 @@ impl Shared {
 /// that are not durable. They are written again by the next run, to the same effect.
 async fn commit_next(
     shared: &Arc<Shared>,
+    table: &PlanTable,
     partition: &PartitionId,
     checkpoint: &mut Checkpoint,
     writes: &mut VecDeque<Write>,
 ) -> Result<()> {
-    let committed = commit_oldest(shared, partition, checkpoint, writes).await;
+    let committed = commit_oldest(shared, table, partition, checkpoint, writes).await;
     if committed.is_err() {
         for mut behind in writes.drain(..) {
             behind.finish().await;
@@ -245,6 +224,7 @@ async fn commit_next(
 
 async fn commit_oldest(
     shared: &Arc<Shared>,
+    table: &PlanTable,
     partition: &PartitionId,
     checkpoint: &mut Checkpoint,
     writes: &mut VecDeque<Write>,
@@ -253,22 +233,28 @@ async fn commit_oldest(
     write.finish().await;
     let Some(written) = write.done else { return Ok(()) };
     let WrittenBatch { batch, outcomes, elapsed } = written?;
-    let Batch { rows, mut rejects, totals: mut delta, end, .. } = batch;
+    let Batch { records, rows, mut rejects, totals: mut delta, end, .. } = batch;
     let mut ids: Vec<(SourceKey, SinkId)> = Vec::with_capacity(rows.len());
-    for (row, outcome) in rows.into_iter().zip(outcomes) {
+    let spaces = table.alternate_keys.iter().map(|columns| KeySpace::by(table.source.clone(), columns));
+    let mut alternate_ids: Vec<(KeySpace, Vec<(SourceKey, SinkId)>)> =
+        spaces.map(|space| (space, Vec::with_capacity(rows.len()))).collect();
+    for ((WriteRecord { key, .. }, row), outcome) in records.into_iter().zip(rows).zip(outcomes) {
         match outcome {
             WriteOutcome::Written { id, effect } => {
                 count_effect(&mut delta, effect);
                 delta.bytes += u64::try_from(row.bytes).unwrap_or(u64::MAX);
                 for change in &row.changes {
-                    delta.add_change(&change.field, change.kind, &row.write.key);
+                    delta.add_change(&change.field, change.kind, &key);
                 }
-                ids.push((row.write.key, id));
+                for ((_, ids), key) in alternate_ids.iter_mut().zip(row.alternates) {
+                    ids.extend(key.map(|key| (key, id.clone())));
+                }
+                ids.push((key, id));
             }
             WriteOutcome::Rejected(error) => {
                 delta.rejected += 1;
-                delta.reject_codes.entry(error.code).or_default().add(&row.write.key);
-                rejects.push(Reject::new(&partition.table, row.write.key, &row.original, error));
+                delta.reject_codes.entry(error.code).or_default().add(&key);
+                rejects.push(Reject::new(&partition.table, key, &row.original, error));
             }
         }
     }
@@ -276,7 +262,10 @@ async fn commit_oldest(
         checkpoint.progress = Progress::Copying { after };
     }
     checkpoint.totals.absorb(&delta);
-    shared.state.commit(Commit { partition, ids: &ids, rejects: &rejects, checkpoint }).await?;
+    shared
+        .state
+        .commit(Commit { partition, ids: &ids, alternate_ids: &alternate_ids, rejects: &rejects, checkpoint })
+        .await?;
     let rejected = delta.rejected;
     shared.observer.on_event(&Event::BatchCommitted {
         table: partition.table.clone(),

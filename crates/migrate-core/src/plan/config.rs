@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{MissingParent, PlanIndex};
-use crate::names::{FieldName, TableName};
+use super::{LegacyIds, MissingParent, PlanIndex, Unfit};
+use crate::names::{FieldName, KeySpace, TableName};
 
 /// A migration's configuration: the file `migrate.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,12 +18,28 @@ pub struct MigrateConfig {
     pub run: RunConfig,
     /// Choices for all tables.
     pub defaults: Defaults,
-    /// Tables to migrate; all that the source shows where it is left out. Adopted tables need not be in it.
-    pub include: Option<Vec<TableName>>,
-    /// Tables to leave out.
-    pub exclude: Vec<TableName>,
+    /// Tables to migrate, by name or by pattern such as `shop_*`; all tables that the source shows where it is left
+    /// out, and views only where they are named. Adopted tables need not be in it.
+    pub include: Option<Vec<String>>,
+    /// Tables to leave out, by name or by pattern.
+    pub exclude: Vec<String>,
+    /// Rules for types, tried in order before the built-in ones.
+    pub types: Vec<TypeRule>,
     /// Choices for one table, by its name at the source.
     pub tables: BTreeMap<TableName, TableConfig>,
+}
+
+impl MigrateConfig {
+    /// The tables that are named one by one, rather than by a pattern: they are expected to be there.
+    pub fn named_tables(&self) -> impl Iterator<Item = TableName> {
+        let included = self.include.iter().flatten().filter(|text| !is_pattern(text));
+        included.filter_map(|text| text.parse().ok()).chain(self.tables.keys().cloned())
+    }
+}
+
+/// Whether an entry of `include` or `exclude` is a pattern rather than a name.
+pub(super) fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '[', '{'])
 }
 
 /// The Supabase project. Keys are never in the file: `SUPABASE_SECRET_KEY` or `SUPABASE_SERVICE_ROLE_KEY`.
@@ -32,13 +48,13 @@ pub struct MigrateConfig {
 pub struct SupabaseConfig {
     /// The project's address, such as `https://abc.supabase.co`; the environment's `SUPABASE_URL` wins.
     pub url: Option<String>,
-    /// The schema whose tables are read.
-    pub schema: String,
+    /// The schemas whose tables are read. Tables of another schema than `public` are written `schema.table`.
+    pub schemas: Vec<String>,
 }
 
 impl Default for SupabaseConfig {
     fn default() -> Self {
-        Self { url: None, schema: crate::names::DEFAULT_SCHEMA.to_owned() }
+        Self { url: None, schemas: vec![crate::names::DEFAULT_SCHEMA.to_owned()] }
     }
 }
 
@@ -54,6 +70,11 @@ pub struct ConvexConfig {
     pub module: String,
     /// Field that keeps the row's key in every document.
     pub legacy_id_field: FieldName,
+    /// Where the rows' keys are kept: in that field, or in a table of their own.
+    pub legacy_ids: LegacyIds,
+    /// Generate functions that can be called without a deploy key, with a secret that the deployment's environment
+    /// holds as `MIGRATION_SECRET`. Only where no deploy key can be had.
+    pub public_functions: bool,
 }
 
 impl Default for ConvexConfig {
@@ -63,6 +84,8 @@ impl Default for ConvexConfig {
             functions: "convex".to_owned(),
             module: "migrate".to_owned(),
             legacy_id_field: FieldName::from("supabaseId"),
+            legacy_ids: LegacyIds::default(),
+            public_functions: false,
         }
     }
 }
@@ -105,6 +128,63 @@ pub struct Defaults {
     pub field_names: NameStyle,
     /// What becomes of a row whose parent is not in the sink.
     pub on_missing: MissingParent,
+    /// What becomes of a value that its type at the sink cannot hold, such as `infinity` as a number of milliseconds.
+    pub on_unfit: Unfit,
+    /// What becomes of NULL inside an array.
+    pub null_elements: NullElements,
+    /// What becomes of JSON whose objects have keys that Convex refuses.
+    pub json_keys: JsonKeys,
+    /// Which indexes of the source are made at the sink.
+    pub indexes: IndexChoice,
+}
+
+/// One rule of the type mapping.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TypeRule {
+    /// The type's name at the source, or a pattern such as `numeric*`; any where it is left out.
+    pub from: Option<String>,
+    /// The tables it is for, by pattern.
+    pub table: Option<String>,
+    /// The columns it is for, by pattern, such as `*_at`.
+    pub column: Option<String>,
+    /// The type at the sink.
+    pub to: TypeChoice,
+}
+
+/// What becomes of NULL inside an array.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NullElements {
+    /// The row is rejected; the elements' type has no null.
+    #[default]
+    Reject,
+    /// `null`; the elements' type has it.
+    Null,
+}
+
+/// What becomes of JSON whose objects have keys that Convex refuses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum JsonKeys {
+    /// The row is rejected.
+    #[default]
+    Reject,
+    /// Such keys are written in percent escapes, as in URLs, which can be undone.
+    Escape,
+    /// The column becomes its JSON text, whatever its keys.
+    Text,
+}
+
+/// Which indexes of the source are made at the sink.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexChoice {
+    /// Unique keys and btree indexes, as far as the catalog shows them, and one for each reference.
+    #[default]
+    All,
+    /// One for each reference.
+    References,
 }
 
 /// How names are made.
@@ -143,10 +223,68 @@ pub struct TableConfig {
     pub adopt: Option<AdoptConfig>,
     /// The source may lack the table: the report says `missing`, and the run is not a failure for it.
     pub allow_missing: bool,
+    /// Which rows are read, in PostgREST's filter syntax: `tenant_id=eq.7&deleted_at=is.null`.
+    pub filter: Option<String>,
+    /// The columns that name a row, where the source shows none: of a view, or of a table without a primary key. They
+    /// must be unique and never NULL.
+    pub key: Option<Vec<FieldName>>,
     /// Indexes of the sink's table.
     pub indexes: Vec<PlanIndex>,
     /// Choices for one column, by its name at the source.
     pub columns: BTreeMap<FieldName, ColumnConfig>,
+    /// References of several columns, or to one of several tables, by the field they become.
+    pub references: BTreeMap<FieldName, ReferenceConfig>,
+    /// Fields that no column is, by their name at the sink.
+    pub fields: BTreeMap<FieldName, FieldConfig>,
+}
+
+/// A reference that is not one column to one key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReferenceConfig {
+    /// The referring columns, in the order of the key they refer to.
+    pub columns: Vec<FieldName>,
+    /// The table referred to: `orders`, or `orders(tenant_id, code)` for columns other than its key.
+    pub to: Option<KeySpace>,
+    /// For one of several tables: the column that says which.
+    pub by: Option<FieldName>,
+    /// For one of several tables: the table for each value of that column.
+    #[serde(default)]
+    pub when: BTreeMap<String, KeySpace>,
+    /// What becomes of a row whose parent is not in the sink.
+    pub on_missing: Option<MissingParent>,
+}
+
+/// A field that no column is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FieldConfig {
+    /// Its type at the sink.
+    #[serde(rename = "type")]
+    pub field_type: ComputedType,
+    /// The value that every document has.
+    pub value: Option<serde_json::Value>,
+    /// An expression over the row's columns, such as `first_name ~ " " ~ last_name` or `address.city`.
+    pub expression: Option<String>,
+    /// What the expression's null becomes.
+    #[serde(default)]
+    pub nulls: NullChoice,
+}
+
+/// The type of a field that no column is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ComputedType {
+    /// `v.string()`
+    String,
+    /// `v.number()`
+    Number,
+    /// `v.int64()`
+    Int64,
+    /// `v.boolean()`
+    Boolean,
+    /// `v.any()`
+    Any,
 }
 
 /// How rows that live in the sink already are found.
@@ -173,10 +311,22 @@ pub struct ColumnConfig {
     /// The value that NULL becomes with `nulls = "default"`, instead of the source's own default.
     pub default: Option<serde_json::Value>,
     /// The table whose key the column holds, where the source does not say so itself: a soft reference, or one that
-    /// the catalog cannot show.
-    pub references: Option<TableName>,
+    /// the catalog cannot show. `users(email)` for a unique column that is not the key. Of an array, each element.
+    pub references: Option<KeySpace>,
     /// What becomes of a row whose parent is not in the sink.
     pub on_missing: Option<MissingParent>,
+    /// Texts that become other texts, for an enum or a text column: `{ "archived" = "closed" }`. With them, the field
+    /// is one of the resulting texts, and a text that is neither mapped nor known is a reject.
+    pub values: BTreeMap<String, String>,
+    /// Dimensions of an array.
+    #[schemars(range(min = 1, max = 6))]
+    pub dimensions: Option<u8>,
+    /// What becomes of NULL inside an array.
+    pub null_elements: Option<NullElements>,
+    /// What becomes of JSON whose objects have keys that Convex refuses.
+    pub json_keys: Option<JsonKeys>,
+    /// What becomes of a value that the type at the sink cannot hold.
+    pub on_unfit: Option<Unfit>,
     /// Leave the column out.
     pub drop: bool,
 }
@@ -191,8 +341,12 @@ pub enum TypeChoice {
     Number,
     /// `v.int64()`.
     Int64,
-    /// `v.number()`: milliseconds since 1970.
+    /// `v.number()`: milliseconds since 1970-01-01T00:00Z. A date or a time without a zone is taken as UTC.
     EpochMs,
+    /// `v.array(v.number())`, of a vector.
+    Numbers,
+    /// A union of an enum's labels, or of the texts a check allows.
+    Literals,
     /// `v.any()`.
     Any,
     /// `v.string()`: the JSON text of a JSON column.

@@ -5,24 +5,29 @@ mod config;
 mod fingerprint;
 mod order;
 mod rules;
+mod sink_rules;
 mod toml_error;
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use build::fits as is_of_type;
 pub use build::{PlanIssue, build_plan};
 pub use config::{
-    AdoptConfig, ColumnConfig, ConvexConfig, Defaults, MigrateConfig, NullChoice, RunConfig, SupabaseConfig,
-    TableConfig, TypeChoice,
+    AdoptConfig, ColumnConfig, ComputedType, ConvexConfig, Defaults, FieldConfig, IndexChoice, JsonKeys, MigrateConfig,
+    NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig, TypeChoice, TypeRule,
 };
-pub use rules::{CAST_RULES, CastRule, Target};
+pub use rules::{CAST_RULES, CastRule, Condition, Target};
+pub use sink_rules::SinkRules;
 pub use toml_error::{ConfigError, read_config};
 
 use crate::catalog::{SourceType, TableState};
-use crate::names::{FieldName, TableName};
+use crate::names::{FieldName, KeySpace, TableName};
 
 /// Version of the plan file's format.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// What a run will do. A file; a state is tied to its fingerprint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +61,23 @@ pub struct SinkPlan {
     pub module: String,
     /// Field that keeps the row's key in every document.
     pub legacy_id_field: FieldName,
+    /// Where the rows' keys are kept.
+    #[serde(default)]
+    pub legacy_ids: LegacyIds,
+    /// Whether the functions can be called by whoever knows a secret, rather than with a deploy key.
+    #[serde(default)]
+    pub public_functions: bool,
+}
+
+/// Where the rows' keys are kept at the sink.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LegacyIds {
+    /// In a field of each document, which is removed afterwards.
+    #[default]
+    Field,
+    /// In a table of their own, which is dropped afterwards: the application's documents never have such a field.
+    SideTable,
 }
 
 /// One table to migrate.
@@ -74,6 +96,24 @@ pub struct PlanTable {
     pub fields: Vec<PlanField>,
     /// Indexes of the sink's table, beside the one on the legacy id.
     pub indexes: Vec<PlanIndex>,
+    /// Which rows are read, in the source's own filter syntax; all where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Unique columns, beside the key, by which other tables refer to its rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternate_keys: Vec<Vec<FieldName>>,
+    /// Columns that are left out because the configuration says so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<FieldName>,
+    /// What the source enforces of the table and the sink does not, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_enforced: Vec<String>,
+    /// Indexes of the source that the sink has no plain index for, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub index_hints: Vec<String>,
+    /// The table's comment at the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 impl PlanTable {
@@ -89,7 +129,7 @@ impl PlanTable {
 pub struct PlanField {
     /// Its name at the sink.
     pub field: FieldName,
-    /// The source columns it is made of; several only for a composite reference.
+    /// The source columns it is made of; several only for a composite reference and for a computed field.
     pub columns: Vec<FieldName>,
     /// The columns' type at the source (of the first, for several).
     pub source_type: SourceType,
@@ -104,13 +144,25 @@ pub struct PlanField {
     pub conversion: Conversion,
     /// Which rule decided, in words.
     pub rule: String,
+    /// The column's comment at the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
 }
 
 impl PlanField {
     /// True when the second pass sets it.
     #[must_use]
     pub fn is_cut(&self) -> bool {
-        matches!(&self.conversion, Conversion::Reference(reference) if reference.cut)
+        self.reference().is_some_and(|reference| reference.cut)
+    }
+
+    /// The reference it is, if it is one.
+    #[must_use]
+    pub fn reference(&self) -> Option<&PlanReference> {
+        match &self.conversion {
+            Conversion::Reference(reference) => Some(reference),
+            _ => None,
+        }
     }
 }
 
@@ -136,6 +188,10 @@ pub enum FieldType {
     Array(Box<FieldType>),
     /// One of these texts.
     Literals(Vec<String>),
+    /// That, or null; only inside an array, whose elements may be NULL.
+    Nullable(Box<FieldType>),
+    /// One of several types: the ids of a reference to one of several tables.
+    Union(Vec<FieldType>),
 }
 
 /// How a field's value is made.
@@ -148,9 +204,42 @@ pub enum Conversion {
         cast: Cast,
         /// What NULL becomes.
         nulls: NullPolicy,
+        /// Texts that become other texts before they are compared with the type's literals.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        values: BTreeMap<String, String>,
+        /// What becomes of a value that the type cannot hold.
+        #[serde(default, skip_serializing_if = "Unfit::is_default")]
+        on_unfit: Unfit,
     },
     /// From the document that another row became.
     Reference(PlanReference),
+    /// From an expression over the row's columns.
+    Computed {
+        /// The expression.
+        expression: String,
+        /// What NULL becomes.
+        nulls: NullPolicy,
+    },
+    /// The same in every document.
+    Constant(serde_json::Value),
+}
+
+/// What becomes of a value that the planned type cannot hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unfit {
+    /// The row is rejected.
+    #[default]
+    Reject,
+    /// It is treated as NULL; counted.
+    Null,
+}
+
+impl Unfit {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What is done to a value that is not NULL.
@@ -166,10 +255,15 @@ pub enum Cast {
     Int64,
     /// The value's own text.
     Text,
-    /// An instant becomes milliseconds since 1970-01-01T00:00Z; microseconds are cut off, counted.
+    /// An instant becomes milliseconds since 1970-01-01T00:00Z; microseconds are cut off, counted. A date or a time
+    /// without a zone is read as UTC.
     EpochMs,
     /// JSON becomes a value; its numbers become doubles, counted where that rounds.
     Json,
+    /// As `json`, with the keys of objects that sinks refuse written in percent escapes, which can be undone.
+    JsonEscaped,
+    /// `[1,2.5]` as text becomes an array of doubles.
+    Numbers,
     /// JSON becomes its text.
     JsonText,
     /// Text must be one of the type's literals.
@@ -194,12 +288,48 @@ pub enum NullPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanReference {
-    /// The parent's table at the source.
-    pub parent: TableName,
+    /// The parents: one, or for a reference to one of several tables one for each value of `discriminator`.
+    pub parents: Vec<PlanParent>,
+    /// The column that says which of several parents is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discriminator: Option<FieldName>,
+    /// True when the column is an array, of which each element refers to a row.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub list: bool,
     /// What is done where the parent is not in the sink.
     pub on_missing: MissingParent,
     /// True when the second pass sets it, because the parent may come later.
     pub cut: bool,
+}
+
+/// One table that a reference leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanParent {
+    /// The parent's table at the source, with the columns it is referred to by.
+    pub to: KeySpace,
+    /// The discriminator's value that means this parent; none where there is no discriminator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+}
+
+impl PlanReference {
+    /// A reference of one column to one table's primary key.
+    #[must_use]
+    pub fn to(parent: TableName) -> Self {
+        Self {
+            parents: vec![PlanParent { to: KeySpace::primary(parent), when: None }],
+            discriminator: None,
+            list: false,
+            on_missing: MissingParent::default(),
+            cut: false,
+        }
+    }
+
+    /// The tables it leads to.
+    pub fn tables(&self) -> impl Iterator<Item = &TableName> {
+        self.parents.iter().map(|parent| parent.to.table())
+    }
 }
 
 /// What is done where a parent is not in the sink.
@@ -209,8 +339,11 @@ pub enum MissingParent {
     /// The row is rejected.
     #[default]
     Reject,
-    /// The field is left out (or null, where the field holds nulls); counted.
+    /// The field is left out (or null, where the field holds nulls); counted. Of a list, the element is left out.
     Null,
+    /// The row is left out on purpose, and counted as skipped: what a row filter on the parent leaves out takes its
+    /// children with it.
+    Skip,
     /// The run stops.
     Fail,
 }

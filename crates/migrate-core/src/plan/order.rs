@@ -53,9 +53,11 @@ fn graph(tables: &[PlanTable]) -> DiGraph<(), ()> {
         for field in &table.fields {
             if let Conversion::Reference(reference) = &field.conversion
                 && !reference.cut
-                && let (Some(&child), Some(&parent)) = (nodes.get(&table.source), nodes.get(&reference.parent))
+                && let Some(&child) = nodes.get(&table.source)
             {
-                graph.update_edge(child, parent, ());
+                for parent in reference.tables().filter_map(|parent| nodes.get(parent)) {
+                    graph.update_edge(child, *parent, ());
+                }
             }
         }
     }
@@ -66,8 +68,10 @@ fn is_cycle(tables: &[PlanTable], component: &[usize]) -> bool {
     match component {
         [only] => tables.get(*only).is_some_and(|table| {
             table.fields.iter().any(|field| match &field.conversion {
-                Conversion::Reference(reference) => !reference.cut && reference.parent == table.source,
-                Conversion::Value { .. } => false,
+                Conversion::Reference(reference) => {
+                    !reference.cut && reference.tables().any(|parent| *parent == table.source)
+                }
+                _ => false,
             })
         }),
         several => several.len() > 1,
@@ -85,8 +89,8 @@ fn cut_one(tables: &mut [PlanTable], component: &[usize]) -> Result<String, Uncu
         for field in &mut table.fields {
             if let Conversion::Reference(reference) = &mut field.conversion
                 && !reference.cut
-                && (field.optional || field.nullable)
-                && names.contains(&reference.parent)
+                && (field.optional || field.nullable || reference.list)
+                && reference.tables().any(|parent| names.contains(parent))
             {
                 reference.cut = true;
                 field.optional = true;

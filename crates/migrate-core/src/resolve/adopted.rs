@@ -5,9 +5,9 @@ use async_trait::async_trait;
 
 use super::{IdResolver, Resolution};
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::{FieldName, SinkId, SourceKey, TableName};
+use crate::names::{FieldName, KeySpace, SinkId, SourceKey, TableName};
 use crate::plan::{AdoptedTable, Conversion};
-use crate::record::Record;
+use crate::record::{Record, RecordShape};
 use crate::sink::{Match, NaturalKey, Sink};
 use crate::source::Source;
 use crate::state::StateStore;
@@ -55,20 +55,24 @@ impl AdoptedIds {
         Self { source, sink, state, tables }
     }
 
-    async fn resolve_unique(&self, adoption: &Adoption, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
-        let table = &adoption.table;
-        let known = self.state.ids(&table.source, keys).await?;
+    async fn resolve_unique(
+        &self,
+        adoption: &Adoption,
+        space: &KeySpace,
+        keys: &[SourceKey],
+    ) -> Result<Vec<Resolution>> {
+        let known = self.state.ids(space, keys).await?;
         let mut resolutions: Vec<Option<Resolution>> = known.into_iter().map(|id| id.map(Resolution::Found)).collect();
         let open: Vec<usize> = (0..keys.len()).filter(|&at| matches!(resolutions.get(at), Some(None))).collect();
         let open_keys: Vec<SourceKey> = open.iter().filter_map(|&at| keys.get(at).cloned()).collect();
         if !open_keys.is_empty() {
-            let found = self.look_up(adoption, &open_keys).await?;
+            let found = self.look_up(adoption, space, &open_keys).await?;
             let new_ids: Vec<(SourceKey, SinkId)> = open_keys
                 .iter()
                 .zip(&found)
                 .filter_map(|(key, resolution)| resolution.id().map(|id| (key.clone(), id.clone())))
                 .collect();
-            self.state.adopt(&table.source, &new_ids).await?;
+            self.state.adopt(space, &new_ids).await?;
             for (at, resolution) in open.into_iter().zip(found) {
                 if let Some(slot) = resolutions.get_mut(at) {
                     *slot = Some(resolution);
@@ -76,7 +80,7 @@ impl AdoptedIds {
             }
         }
         let missing = |at: usize| Resolution::Missing {
-            table: table.source.clone(),
+            table: space.clone(),
             key: keys.get(at).cloned().unwrap_or_else(|| SourceKey::from("")),
         };
         Ok(resolutions
@@ -86,16 +90,21 @@ impl AdoptedIds {
             .collect())
     }
 
-    async fn look_up(&self, adoption: &Adoption, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
+    async fn look_up(&self, adoption: &Adoption, space: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
         let table = &adoption.table;
-        let rows = self.source.fetch(&table.source, keys, &adoption.columns).await?;
+        let rows = if space.columns().is_empty() {
+            self.source.fetch(&table.source, keys, &adoption.columns).await?
+        } else {
+            // The key is the natural key itself: the plan lets it be of texts only.
+            keys.iter().map(|key| natural_row(adoption, space, key)).collect()
+        };
         if rows.len() != keys.len() {
             return Err(Error::new(ErrorKind::Protocol, "match fetched rows to the keys asked for")
                 .with_context("table", &table.source));
         }
         let mut attempts = Vec::with_capacity(keys.len());
         for (key, row) in keys.iter().zip(rows) {
-            attempts.push(natural_values(adoption, key, row)?);
+            attempts.push(natural_values(adoption, space, key, row)?);
         }
         self.resolve_inner_references(adoption, &mut attempts).await?;
         let natural_keys: Vec<NaturalKey> = attempts.iter().filter_map(|attempt| attempt.clone().ok()).collect();
@@ -109,7 +118,7 @@ impl AdoptedIds {
             .into_iter()
             .zip(keys)
             .map(|(attempt, key)| {
-                let place = (table.source.clone(), key.clone());
+                let place = (space.clone(), key.clone());
                 Ok(match attempt {
                     Err(stopped) => stopped,
                     Ok(_) => match matches.next() {
@@ -130,12 +139,13 @@ impl AdoptedIds {
     async fn resolve_inner_references(&self, adoption: &Adoption, attempts: &mut [Attempt]) -> Result<()> {
         for (position, field) in adoption.table.natural_key.iter().enumerate() {
             let Conversion::Reference(reference) = &field.conversion else { continue };
+            let Some(parent) = reference.parents.first() else { continue };
             let key_at = |attempt: &Attempt| match attempt.as_ref().ok().and_then(|values| values.get(position)) {
                 Some(Value::Text(key)) => Some(SourceKey::from(&**key)),
                 _ => None,
             };
             let wanted: Vec<SourceKey> = attempts.iter().filter_map(key_at).collect();
-            let mut resolved = self.resolve(&reference.parent, &wanted).await?.into_iter();
+            let mut resolved = self.resolve(&parent.to, &wanted).await?.into_iter();
             for attempt in attempts.iter_mut().filter(|attempt| key_at(attempt).is_some()) {
                 match resolved.next() {
                     Some(Resolution::Found(id)) => {
@@ -146,7 +156,7 @@ impl AdoptedIds {
                     Some(stopped) => *attempt = Err(stopped),
                     None => {
                         return Err(Error::new(ErrorKind::Protocol, "match resolved ids to the keys asked for")
-                            .with_context("table", &reference.parent));
+                            .with_context("table", &parent.to));
                     }
                 }
             }
@@ -155,10 +165,22 @@ impl AdoptedIds {
     }
 }
 
+/// A row of which nothing but its natural key is known, made of the key's texts.
+fn natural_row(adoption: &Adoption, space: &KeySpace, key: &SourceKey) -> Option<Record> {
+    let parts = key.parts(space.columns().len())?;
+    let shape = RecordShape { table: adoption.table.source.clone(), fields: adoption.columns.clone(), key: Vec::new() };
+    let value = |column: &FieldName| {
+        let position = space.columns().iter().position(|other| other == column)?;
+        parts.get(position).map(|text| Value::text(text.as_str()))
+    };
+    let values: Option<Vec<Value>> = adoption.columns.iter().map(value).collect();
+    Some(Record { shape: Arc::new(shape), values: values? })
+}
+
 /// The natural key's values; references inside it are still the parents' source keys as text.
-fn natural_values(adoption: &Adoption, key: &SourceKey, row: Option<Record>) -> Result<Attempt> {
+fn natural_values(adoption: &Adoption, space: &KeySpace, key: &SourceKey, row: Option<Record>) -> Result<Attempt> {
     let table = &adoption.table;
-    let missing = || Resolution::Missing { table: table.source.clone(), key: key.clone() };
+    let missing = || Resolution::Missing { table: space.clone(), key: key.clone() };
     let Some(row) = row else { return Ok(Err(missing())) };
     let unusable = |field: &FieldName, reason: &str| {
         Error::new(ErrorKind::Config, format!("use {field} in a natural key: {reason}"))
@@ -172,8 +194,8 @@ fn natural_values(adoption: &Adoption, key: &SourceKey, row: Option<Record>) -> 
         .map_err(|error| unusable(error.field.as_ref().unwrap_or(&FieldName::from("a column")), &error.message))?;
     let mut values = converted.record.values;
     for (position, reference) in converted.references.into_iter().enumerate() {
-        if let (Some(key), Some(slot)) = (reference, values.get_mut(position)) {
-            *slot = Value::text(key.as_str());
+        if let ([parent], Some(slot)) = (&*reference, values.get_mut(position)) {
+            *slot = Value::text(parent.key.as_str());
         }
     }
     // A natural key with NULL in it names no document: SQL's own equality finds none either.
@@ -182,8 +204,8 @@ fn natural_values(adoption: &Adoption, key: &SourceKey, row: Option<Record>) -> 
 
 #[async_trait]
 impl IdResolver for AdoptedIds {
-    async fn resolve(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
-        let Some(adoption) = self.tables.get(table) else {
+    async fn resolve(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
+        let Some(adoption) = self.tables.get(table.table()) else {
             return Ok(keys.iter().map(|key| Resolution::Missing { table: table.clone(), key: key.clone() }).collect());
         };
         let mut positions: HashMap<&SourceKey, usize> = HashMap::new();
@@ -194,7 +216,7 @@ impl IdResolver for AdoptedIds {
                 unique.len() - 1
             });
         }
-        let resolved = self.resolve_unique(adoption, &unique).await?;
+        let resolved = self.resolve_unique(adoption, table, &unique).await?;
         Ok(keys
             .iter()
             .map(|key| {

@@ -2,7 +2,7 @@ use async_trait::async_trait;
 
 use super::{IdResolver, Resolution};
 use crate::error::Result;
-use crate::names::{SourceKey, TableName};
+use crate::names::{KeySpace, SourceKey};
 
 /// Asks one resolver after the other: each is asked only for what those before it miss.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ impl ChainResolver {
 
 #[async_trait]
 impl IdResolver for ChainResolver {
-    async fn resolve(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
+    async fn resolve(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
         let mut resolutions: Vec<Resolution> =
             keys.iter().map(|key| Resolution::Missing { table: table.clone(), key: key.clone() }).collect();
         for resolver in &self.0 {
@@ -55,7 +55,7 @@ mod tests {
 
     #[async_trait]
     impl IdResolver for Fixed {
-        async fn resolve(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
+        async fn resolve(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
             self.asked.lock().unwrap().extend(keys.iter().map(ToString::to_string));
             Ok(keys
                 .iter()
@@ -74,7 +74,7 @@ mod tests {
             Box::new(Fixed { known: vec![("a", "1")], ..Fixed::default() }),
             Box::new(Fixed { known: vec![("a", "9"), ("b", "2")], asked: asked.clone() }),
         ]);
-        let table: TableName = "t".parse().unwrap();
+        let table: KeySpace = "t".parse().unwrap();
         let keys = ["a", "b", "c", "a"].map(SourceKey::from);
         let resolved = chain.resolve(&table, &keys).await.unwrap();
         assert_eq!(resolved[0].id().unwrap().as_str(), "1");

@@ -13,7 +13,7 @@ pub use chain::ChainResolver;
 pub use stored::StoredIds;
 
 use crate::error::Result;
-use crate::names::{SinkId, SourceKey, TableName};
+use crate::names::{KeySpace, SinkId, SourceKey};
 
 /// What is known of the document a source row became.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +22,15 @@ pub enum Resolution {
     Found(SinkId),
     /// There is none. Names the row that is missing: the one asked for, or a parent its natural key needs.
     Missing {
-        /// The table of the missing row.
-        table: TableName,
+        /// The table of the missing row, and the columns its key is of.
+        table: KeySpace,
         /// Its key.
         key: SourceKey,
     },
     /// Several documents match its natural key in that table.
     Ambiguous {
         /// The table whose natural key is ambiguous.
-        table: TableName,
+        table: KeySpace,
         /// The row's key.
         key: SourceKey,
     },
@@ -51,5 +51,5 @@ impl Resolution {
 #[async_trait]
 pub trait IdResolver: Debug + Send + Sync {
     /// One resolution per key, same length and order. Keys may repeat. Empty `keys` make no call.
-    async fn resolve(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Resolution>>;
+    async fn resolve(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Resolution>>;
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{IdResolver, Resolution};
 use crate::error::Result;
-use crate::names::{SourceKey, TableName};
+use crate::names::{KeySpace, SourceKey};
 use crate::state::StateStore;
 
 /// Ids that the sink gave when the rows were written, from the state.
@@ -22,7 +22,7 @@ impl StoredIds {
 
 #[async_trait]
 impl IdResolver for StoredIds {
-    async fn resolve(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
+    async fn resolve(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::{Checkpoint, Commit, PartitionId, StateStore};
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::{SinkId, SourceKey, TableName};
+use crate::names::{KeySpace, SinkId, SourceKey, TableName};
 use crate::reject::Reject;
 
 /// A state that lives as long as the process: dry runs and tests.
@@ -16,7 +16,7 @@ pub struct MemoryState(Mutex<Inner>);
 struct Inner {
     fingerprint: Option<String>,
     checkpoints: BTreeMap<PartitionId, Checkpoint>,
-    ids: HashMap<TableName, HashMap<SourceKey, SinkId>>,
+    ids: HashMap<KeySpace, HashMap<SourceKey, SinkId>>,
     rejects: Vec<Reject>,
 }
 
@@ -67,8 +67,11 @@ impl StateStore for MemoryState {
 
     async fn commit(&self, commit: Commit<'_>) -> Result<()> {
         let mut inner = self.inner();
-        let ids = inner.ids.entry(commit.partition.table.clone()).or_default();
-        ids.extend(commit.ids.iter().cloned());
+        let primary = KeySpace::primary(commit.partition.table.clone());
+        inner.ids.entry(primary).or_default().extend(commit.ids.iter().cloned());
+        for (space, ids) in commit.alternate_ids {
+            inner.ids.entry(space.clone()).or_default().extend(ids.iter().cloned());
+        }
         for reject in commit.rejects {
             inner.rejects.retain(|known| known.table != reject.table || known.key != reject.key);
             inner.rejects.push(reject.clone());
@@ -77,13 +80,13 @@ impl StateStore for MemoryState {
         Ok(())
     }
 
-    async fn ids(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Option<SinkId>>> {
+    async fn ids(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Option<SinkId>>> {
         let inner = self.inner();
         let ids = inner.ids.get(table);
         Ok(keys.iter().map(|key| ids.and_then(|ids| ids.get(key)).cloned()).collect())
     }
 
-    async fn adopt(&self, table: &TableName, ids: &[(SourceKey, SinkId)]) -> Result<()> {
+    async fn adopt(&self, table: &KeySpace, ids: &[(SourceKey, SinkId)]) -> Result<()> {
         self.inner().ids.entry(table.clone()).or_default().extend(ids.iter().cloned());
         Ok(())
     }

@@ -14,7 +14,7 @@ pub use memory::MemoryState;
 pub use sqlite::SqliteState;
 
 use crate::error::Result;
-use crate::names::{FieldName, SinkId, SourceKey, TableName};
+use crate::names::{FieldName, KeySpace, SinkId, SourceKey, TableName};
 use crate::record::{ChangeKind, RejectCode};
 use crate::reject::Reject;
 use crate::source::{Cursor, KeyRange};
@@ -165,10 +165,20 @@ pub struct Commit<'a> {
     pub partition: &'a PartitionId,
     /// Ids of the partition's table that are known now.
     pub ids: &'a [(SourceKey, SinkId)],
+    /// The same ids by the other keys that rows are referred to by.
+    pub alternate_ids: &'a [(KeySpace, Vec<(SourceKey, SinkId)>)],
     /// Rows that were rejected.
     pub rejects: &'a [Reject],
     /// The new place and counts.
     pub checkpoint: &'a Checkpoint,
+}
+
+impl<'a> Commit<'a> {
+    /// A commit of a place alone.
+    #[must_use]
+    pub fn place(partition: &'a PartitionId, checkpoint: &'a Checkpoint) -> Self {
+        Self { partition, ids: &[], alternate_ids: &[], rejects: &[], checkpoint }
+    }
 }
 
 /// Keeps what a run made durable.
@@ -191,10 +201,10 @@ pub trait StateStore: Debug + Send + Sync {
     async fn commit(&self, commit: Commit<'_>) -> Result<()>;
 
     /// Ids of rows: same length and order as `keys`.
-    async fn ids(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Option<SinkId>>>;
+    async fn ids(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Option<SinkId>>>;
 
     /// Keeps ids that were found in the sink rather than written by this run.
-    async fn adopt(&self, table: &TableName, ids: &[(SourceKey, SinkId)]) -> Result<()>;
+    async fn adopt(&self, table: &KeySpace, ids: &[(SourceKey, SinkId)]) -> Result<()>;
 
     /// Rejects of a table in the order they came: those after the `after`-th, at most `limit`.
     async fn rejects(&self, table: &TableName, after: u64, limit: usize) -> Result<Vec<Reject>>;

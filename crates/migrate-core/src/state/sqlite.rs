@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::memory::foreign_plan;
 use super::{Checkpoint, Commit, PartitionId, StateStore};
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::{SinkId, SourceKey, TableName};
+use crate::names::{KeySpace, SinkId, SourceKey, TableName};
 use crate::reject::Reject;
 
 /// Version of the state file's tables; kept in SQLite's `user_version`.
@@ -170,7 +170,8 @@ impl StateStore for SqliteState {
     async fn commit(&self, commit: Commit<'_>) -> Result<()> {
         let (table, range) = (commit.partition.table.to_string(), to_json(&commit.partition.range)?);
         let checkpoint = to_json(commit.checkpoint)?;
-        let ids = commit.ids.to_vec();
+        let mut ids = vec![(table.clone(), commit.ids.to_vec())];
+        ids.extend(commit.alternate_ids.iter().map(|(space, ids)| (space.to_string(), ids.clone())));
         let rejects = commit
             .rejects
             .iter()
@@ -178,7 +179,9 @@ impl StateStore for SqliteState {
             .collect::<Result<Vec<_>>>()?;
         self.with(move |connection| {
             let transaction = connection.transaction()?;
-            insert_ids(&transaction, &table, &ids)?;
+            for (space, ids) in &ids {
+                insert_ids(&transaction, space, ids)?;
+            }
             {
                 let mut insert = transaction
                     .prepare_cached("insert or replace into rejects (source, key, reject) values (?1, ?2, ?3)")?;
@@ -196,7 +199,7 @@ impl StateStore for SqliteState {
         .await
     }
 
-    async fn ids(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Option<SinkId>>> {
+    async fn ids(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Option<SinkId>>> {
         let (table, keys) = (table.to_string(), keys.to_vec());
         self.with(move |connection| {
             let mut query = connection.prepare_cached("select id from ids where source = ?1 and key = ?2")?;
@@ -210,7 +213,7 @@ impl StateStore for SqliteState {
         .await
     }
 
-    async fn adopt(&self, table: &TableName, ids: &[(SourceKey, SinkId)]) -> Result<()> {
+    async fn adopt(&self, table: &KeySpace, ids: &[(SourceKey, SinkId)]) -> Result<()> {
         let (table, ids) = (table.to_string(), ids.to_vec());
         self.with(move |connection| {
             let transaction = connection.transaction()?;

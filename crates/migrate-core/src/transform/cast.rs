@@ -1,11 +1,13 @@
-use super::json::parse_json;
+use std::collections::BTreeMap;
+
+use super::json::{Keys, Notes, parse_json};
 use super::number::{exact_double, nearest_double};
 use super::time::epoch_milliseconds;
 use super::{RowContext, Transform};
 use crate::names::FieldName;
-use crate::plan::{Cast, FieldType, PlanField};
+use crate::plan::{Cast, FieldType, PlanField, Unfit};
 use crate::record::{ChangeKind, Record, RejectCode, RowError};
-use crate::value::{TimeKind, Value};
+use crate::value::Value;
 
 /// Gives one field's value the planned type. NULL passes; [`super::Nulls`] decides about it.
 #[derive(Debug)]
@@ -13,69 +15,108 @@ pub struct CastField {
     position: usize,
     column: FieldName,
     cast: Cast,
+    /// Texts that become others, then the texts that are allowed.
+    values: BTreeMap<String, String>,
     literals: Vec<String>,
+    /// Dimensions of the planned array, 0 for none, and whether its elements may be NULL.
+    dimensions: usize,
+    null_elements: bool,
+    on_unfit: Unfit,
 }
 
 /// Why a value cannot be cast, to be completed with the column's name.
 type Refusal = (RejectCode, String);
 
+fn unfit(reason: &str) -> Refusal {
+    (RejectCode::NotRepresentable, reason.to_owned())
+}
+
 impl CastField {
     /// Casts the value at `position` of the document.
     #[must_use]
-    pub fn new(position: usize, field: &PlanField, cast: Cast) -> Self {
-        let literals = match &field.field_type {
-            FieldType::Literals(values) => values.clone(),
-            FieldType::Array(inner) => match &**inner {
-                FieldType::Literals(values) => values.clone(),
-                _ => Vec::new(),
-            },
+    pub fn new(
+        position: usize,
+        field: &PlanField,
+        cast: Cast,
+        values: &BTreeMap<String, String>,
+        on_unfit: Unfit,
+    ) -> Self {
+        let mut inner = &field.field_type;
+        let (mut dimensions, mut null_elements) = (0, false);
+        loop {
+            inner = match inner {
+                FieldType::Array(items) => {
+                    dimensions += 1;
+                    items
+                }
+                FieldType::Nullable(item) => {
+                    null_elements = true;
+                    item
+                }
+                _ => break,
+            };
+        }
+        let literals = match inner {
+            FieldType::Literals(texts) => texts.clone(),
             _ => Vec::new(),
         };
-        Self { position, column: field.columns.first().unwrap_or(&field.field).clone(), cast, literals }
+        let column = field.columns.first().unwrap_or(&field.field).clone();
+        Self { position, column, cast, values: values.clone(), literals, dimensions, null_elements, on_unfit }
     }
 
-    fn cast(&self, value: Value, context: &mut RowContext) -> Result<Value, Refusal> {
+    fn cast(&self, value: Value, depth: usize, context: &mut RowContext) -> Result<Value, Refusal> {
         match (self.cast, value) {
-            (Cast::Json | Cast::JsonText | Cast::Text, Value::Json(text)) if self.cast != Cast::Json => {
-                Ok(Value::Text(text))
-            }
-            (Cast::Json, Value::Json(text)) => {
-                let mut rounded = false;
-                let value = parse_json(&text, &mut rounded).map_err(|(code, reason)| (code, reason.to_owned()))?;
-                if rounded {
-                    context.changed(&self.column, ChangeKind::NumberRounded);
-                }
-                Ok(value)
-            }
+            (Cast::JsonText | Cast::Text, Value::Json(text)) => Ok(Value::Text(text)),
+            (Cast::Json, Value::Json(text)) => self.json(&text, Keys::AsTheyAre, context),
+            (Cast::JsonEscaped, Value::Json(text)) => self.json(&text, Keys::Escaped, context),
             (_, Value::Array(items)) => {
-                items.into_iter().map(|item| self.element(item, context)).collect::<Result<_, _>>().map(Value::Array)
+                if !self.is_free() && depth >= self.dimensions {
+                    return Err(unfit("is an array of more dimensions than planned; plan `dimensions` for it"));
+                }
+                let items = items.into_iter().map(|item| self.element(item, depth + 1, context));
+                items.collect::<Result<_, _>>().map(Value::Array)
             }
-            (Cast::Exact | Cast::Json, value @ (Value::Bool(_) | Value::Text(_) | Value::Bytes(_)))
-            | (Cast::Number | Cast::Json, value @ Value::Float64(_))
+            (cast, _) if !self.is_free() && cast != Cast::Numbers && depth < self.dimensions && depth > 0 => {
+                Err(unfit("is an array of fewer dimensions than planned; plan `dimensions` for it"))
+            }
+            (
+                Cast::Exact | Cast::Json | Cast::JsonEscaped,
+                value @ (Value::Bool(_) | Value::Text(_) | Value::Bytes(_)),
+            )
+            | (Cast::Number | Cast::Json | Cast::JsonEscaped, value @ Value::Float64(_))
             | (Cast::Int64, value @ Value::Int64(_)) => Ok(value),
             (Cast::Exact | Cast::Text, Value::Time(_, text) | Value::Text(text)) => Ok(Value::Text(text)),
             (Cast::Text, value) => value.key_text().map(Value::text).ok_or_else(|| self.refuse(&value)),
-            (Cast::Number | Cast::Json, Value::Int64(integer)) => exact_double(integer)
-                .ok_or_else(|| (RejectCode::NotRepresentable, "is an integer over 2^53, which no double holds".into())),
-            (Cast::Number | Cast::Json, Value::Decimal(text)) => {
-                let (double, rounded) = nearest_double(&text)
-                    .ok_or((RejectCode::NotRepresentable, "is outside the range of doubles".to_owned()))?;
+            (Cast::Number | Cast::Json | Cast::JsonEscaped, Value::Int64(integer)) => {
+                exact_double(integer).ok_or_else(|| unfit("is an integer over 2^53, which no double holds"))
+            }
+            (Cast::Number | Cast::Json | Cast::JsonEscaped, Value::Decimal(text)) => {
+                let (double, rounded) =
+                    nearest_double(&text).ok_or_else(|| unfit("is outside the range of doubles"))?;
                 if rounded {
                     context.changed(&self.column, ChangeKind::NumberRounded);
                 }
                 Ok(Value::Float64(double))
             }
-            (Cast::EpochMs, Value::Time(TimeKind::TimestampTz, text)) => {
-                let (milliseconds, cut) = epoch_milliseconds(&text).ok_or((
-                    RejectCode::NotRepresentable,
-                    "is infinite, BC or past the year 9999, which no epoch number is made of".to_owned(),
-                ))?;
+            // Names of the server's own objects are numbers only as long as they have no name.
+            (Cast::Number, Value::Text(text)) => match text.parse().ok().and_then(exact_double) {
+                Some(double) => Ok(double),
+                None => Err(unfit("is a text that is no number")),
+            },
+            (Cast::Int64, Value::Text(text)) => {
+                text.parse().map(Value::Int64).map_err(|_| unfit("is a text that is no 64-bit integer"))
+            }
+            (Cast::Numbers, Value::Text(text)) => numbers(&text).ok_or_else(|| unfit("is no list of numbers")),
+            (Cast::EpochMs, Value::Time(kind, text)) => {
+                let (milliseconds, cut) = epoch_milliseconds(kind, &text)
+                    .ok_or_else(|| unfit("is infinite or past the year 9999, which no epoch number is made of"))?;
                 if cut {
                     context.changed(&self.column, ChangeKind::MicrosecondsCut);
                 }
-                exact_double(milliseconds).ok_or((RejectCode::NotRepresentable, "is out of range".to_owned()))
+                exact_double(milliseconds).ok_or_else(|| unfit("is out of range"))
             }
             (Cast::Literal, Value::Text(text)) => {
+                let text = self.values.get(&*text).map_or(text, |mapped| mapped.as_str().into());
                 if self.literals.iter().any(|literal| **literal == *text) {
                     Ok(Value::Text(text))
                 } else {
@@ -86,27 +127,47 @@ impl CastField {
         }
     }
 
-    fn element(&self, item: Value, context: &mut RowContext) -> Result<Value, Refusal> {
-        if item.is_nothing() {
-            return if self.cast == Cast::Json {
-                Ok(Value::Null)
-            } else {
-                Err((
-                    RejectCode::NotRepresentable,
-                    "holds a NULL element, which its planned type has no place for".into(),
-                ))
-            };
+    /// Whether any value is of the planned type, arrays of whatever depth included.
+    fn is_free(&self) -> bool {
+        matches!(self.cast, Cast::Json | Cast::JsonEscaped) && self.dimensions == 0
+    }
+
+    fn json(&self, text: &str, keys: Keys, context: &mut RowContext) -> Result<Value, Refusal> {
+        let mut notes = Notes::default();
+        let value = parse_json(text, keys, &mut notes).map_err(|(code, reason)| (code, reason.to_owned()))?;
+        if notes.rounded {
+            context.changed(&self.column, ChangeKind::NumberRounded);
         }
-        self.cast(item, context)
+        if notes.escaped {
+            context.changed(&self.column, ChangeKind::KeyEscaped);
+        }
+        Ok(value)
+    }
+
+    fn element(&self, item: Value, depth: usize, context: &mut RowContext) -> Result<Value, Refusal> {
+        if !item.is_nothing() {
+            return self.cast(item, depth, context);
+        }
+        if self.is_free() || (self.null_elements && depth == self.dimensions) {
+            return Ok(Value::Null);
+        }
+        Err(unfit("holds a NULL element, which its planned type has no place for; plan null_elements = \"null\""))
     }
 
     fn refuse(&self, value: &Value) -> Refusal {
         let cast = serde_json::to_value(self.cast).ok().and_then(|name| name.as_str().map(str::to_owned));
-        (
-            RejectCode::NotRepresentable,
-            format!("is {}, which the cast {} does not take", value.kind(), cast.unwrap_or_default()),
-        )
+        unfit(&format!("is {}, which the cast {} does not take", value.kind(), cast.unwrap_or_default()))
     }
+}
+
+/// `[1,2.5]`, as a vector is written.
+fn numbers(text: &str) -> Option<Value> {
+    let inner = text.strip_prefix('[')?.strip_suffix(']')?;
+    if inner.trim().is_empty() {
+        return Some(Value::Array(Vec::new()));
+    }
+    let items = inner.split(',').map(|item| nearest_double(item.trim()).map(|(double, _)| Value::Float64(double)));
+    items.collect::<Option<_>>().map(Value::Array)
 }
 
 impl Transform for CastField {
@@ -116,9 +177,20 @@ impl Transform for CastField {
             return Ok(());
         }
         let value = std::mem::take(slot);
-        *slot = self.cast(value, context).map_err(|(code, reason)| {
-            RowError::new(code, format!("{} {reason}", self.column)).at(Some(self.column.clone()))
-        })?;
+        let changes = context.changes.len();
+        match self.cast(value, 0, context) {
+            Ok(cast) => *slot = cast,
+            Err((RejectCode::NotRepresentable, _)) if self.on_unfit == Unfit::Null => {
+                context.changes.truncate(changes);
+                context.changed(&self.column, ChangeKind::UnfitToNull);
+                if let Some(was_null) = context.nulls.get_mut(self.position) {
+                    *was_null = true;
+                }
+            }
+            Err((code, reason)) => {
+                return Err(RowError::new(code, format!("{} {reason}", self.column)).at(Some(self.column.clone())));
+            }
+        }
         Ok(())
     }
 }

@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -12,15 +12,55 @@ use crate::value::Value;
 /// Deeper JSON than any sink takes is not followed.
 const MAX_DEPTH: usize = 100;
 
-/// Parses a JSON column's text. Numbers become doubles; `rounded` is set where that made another number of one.
-pub(super) fn parse_json(text: &str, rounded: &mut bool) -> Result<Value, (RejectCode, &'static str)> {
+/// How the keys of objects are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    AsTheyAre,
+    /// See [`escape_key`].
+    Escaped,
+}
+
+/// What was done to a JSON value while it was parsed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Notes {
+    /// A number became another one.
+    pub(super) rounded: bool,
+    /// A key was escaped.
+    pub(super) escaped: bool,
+}
+
+/// Parses a JSON column's text. Numbers become doubles.
+pub(super) fn parse_json(text: &str, keys: Keys, notes: &mut Notes) -> Result<Value, (RejectCode, &'static str)> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|_| MALFORMED)?;
-    parse_raw(raw, rounded, 0)
+    parse_raw(raw, keys, notes, 0)
+}
+
+/// A key that every sink takes, and that percent-decoding turns back: of printable ASCII, not empty, and led neither by
+/// `$` nor by `_`. The empty key is `%`. A key that is fine and has no `%` stays as it is.
+pub fn escape_key(key: &str) -> Cow<'_, str> {
+    let is_plain = |position: usize, byte: u8| {
+        matches!(byte, 0x20..=0x7e) && byte != b'%' && !(position == 0 && matches!(byte, b'$' | b'_'))
+    };
+    if key.is_empty() {
+        return Cow::Borrowed("%");
+    }
+    if key.bytes().enumerate().all(|(position, byte)| is_plain(position, byte)) {
+        return Cow::Borrowed(key);
+    }
+    let mut escaped = String::with_capacity(key.len() + 8);
+    for (position, byte) in key.bytes().enumerate() {
+        if is_plain(position, byte) {
+            escaped.push(char::from(byte));
+        } else {
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 const MALFORMED: (RejectCode, &str) = (RejectCode::NotRepresentable, "is not valid JSON");
 
-fn parse_raw(raw: &RawValue, rounded: &mut bool, depth: usize) -> Result<Value, (RejectCode, &'static str)> {
+fn parse_raw(raw: &RawValue, keys: Keys, notes: &mut Notes, depth: usize) -> Result<Value, (RejectCode, &'static str)> {
     if depth > MAX_DEPTH {
         return Err((RejectCode::TooDeep, "is nested deeper than 100 levels"));
     }
@@ -34,7 +74,7 @@ fn parse_raw(raw: &RawValue, rounded: &mut bool, depth: usize) -> Result<Value, 
             let items: Vec<&RawValue> = serde_json::from_str(text).map_err(|_| MALFORMED)?;
             items
                 .into_iter()
-                .map(|item| parse_raw(item, rounded, depth + 1))
+                .map(|item| parse_raw(item, keys, notes, depth + 1))
                 .collect::<Result<_, _>>()
                 .map(Value::Array)
         }
@@ -42,7 +82,15 @@ fn parse_raw(raw: &RawValue, rounded: &mut bool, depth: usize) -> Result<Value, 
             let Fields(fields) = serde_json::from_str(text).map_err(|_| MALFORMED)?;
             let mut object: Vec<(Box<str>, Value)> = Vec::with_capacity(fields.len());
             for (name, raw) in fields {
-                let value = parse_raw(raw, rounded, depth + 1)?;
+                let value = parse_raw(raw, keys, notes, depth + 1)?;
+                let name = match keys {
+                    Keys::AsTheyAre => name.into_owned(),
+                    Keys::Escaped => {
+                        let escaped = escape_key(&name);
+                        notes.escaped |= *escaped != *name;
+                        escaped.into_owned()
+                    }
+                };
                 // A json column may repeat a key; the last one counts, as it does in jsonb and in JavaScript.
                 match object.iter_mut().find(|(known, _)| **known == *name) {
                     Some((_, slot)) => *slot = value,
@@ -54,7 +102,7 @@ fn parse_raw(raw: &RawValue, rounded: &mut bool, depth: usize) -> Result<Value, 
         Some(_) => {
             let (double, other) = nearest_double(text)
                 .ok_or((RejectCode::NotRepresentable, "holds a number outside the range of doubles"))?;
-            *rounded |= other;
+            notes.rounded |= other;
             Ok(Value::Float64(double))
         }
         None => Err(MALFORMED),
@@ -95,6 +143,7 @@ pub fn json_to_value(json: &serde_json::Value, field_type: &FieldType) -> Value 
         (Json::Number(number), FieldType::Int64) if number.is_i64() => {
             number.as_i64().map_or(Value::Null, Value::Int64)
         }
+        (json, FieldType::Nullable(inner)) => json_to_value(json, inner),
         (Json::Number(number), _) => number.as_f64().map_or(Value::Null, Value::Float64),
         (Json::Array(items), FieldType::Array(inner)) => {
             Value::Array(items.iter().map(|item| json_to_value(item, inner)).collect())
@@ -111,8 +160,57 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> (Value, bool) {
-        let mut rounded = false;
-        (parse_json(text, &mut rounded).unwrap(), rounded)
+        let mut notes = Notes::default();
+        (parse_json(text, Keys::AsTheyAre, &mut notes).unwrap(), notes.rounded)
+    }
+
+    #[test]
+    fn escaped_keys_are_taken_and_can_be_undone() {
+        for (key, escaped) in [
+            ("plain key", "plain key"),
+            ("a$b_c", "a$b_c"),
+            ("$ref", "%24ref"),
+            ("_id", "%5Fid"),
+            ("", "%"),
+            ("50%", "50%25"),
+            ("größe", "gr%C3%B6%C3%9Fe"),
+            ("a\n", "a%0A"),
+        ] {
+            assert_eq!(escape_key(key), escaped);
+        }
+        let mut notes = Notes::default();
+        let value = parse_json(r#"{"$a": {"_b": 1}, "c": 2}"#, Keys::Escaped, &mut notes).unwrap();
+        let inner = Value::Object(vec![("%5Fb".into(), Value::Float64(1.0))]);
+        assert_eq!(value, Value::Object(vec![("%24a".into(), inner), ("c".into(), Value::Float64(2.0))]));
+        assert_eq!(notes, Notes { rounded: false, escaped: true });
+    }
+
+    fn unescape(key: &str) -> String {
+        if key == "%" {
+            return String::new();
+        }
+        let mut bytes = Vec::new();
+        let mut rest = key.bytes();
+        while let Some(byte) = rest.next() {
+            bytes.push(match byte {
+                b'%' => {
+                    let pair = [rest.next().unwrap(), rest.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&pair).unwrap(), 16).unwrap()
+                }
+                byte => byte,
+            });
+        }
+        String::from_utf8(bytes).unwrap()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_key_can_be_undone(key in proptest::prelude::any::<String>()) {
+            let escaped = escape_key(&key);
+            proptest::prop_assert!(escaped.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) && !escaped.is_empty());
+            proptest::prop_assert!(!escaped.starts_with(['$', '_']));
+            proptest::prop_assert_eq!(unescape(&escaped), key);
+        }
     }
 
     #[test]
@@ -130,10 +228,10 @@ mod tests {
     fn tells_of_rounded_numbers_and_refuses_what_no_double_holds() {
         assert!(parse("[9007199254740993]").1);
         assert!(!parse("[9007199254740992, 1e20, 0.1]").1);
-        let mut rounded = false;
-        assert!(parse_json("1e999", &mut rounded).is_err());
-        assert!(parse_json("{", &mut rounded).is_err());
+        let mut notes = Notes::default();
+        assert!(parse_json("1e999", Keys::AsTheyAre, &mut notes).is_err());
+        assert!(parse_json("{", Keys::AsTheyAre, &mut notes).is_err());
         let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
-        assert_eq!(parse_json(&deep, &mut rounded).unwrap_err().0, RejectCode::TooDeep);
+        assert_eq!(parse_json(&deep, Keys::AsTheyAre, &mut notes).unwrap_err().0, RejectCode::TooDeep);
     }
 }

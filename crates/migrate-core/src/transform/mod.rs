@@ -1,6 +1,7 @@
 //! Rules that turn a row as read into a document: one family per file.
 
 mod cast;
+mod computed;
 mod json;
 mod nulls;
 mod number;
@@ -12,7 +13,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 pub use cast::CastField;
-pub use json::json_to_value;
+pub use computed::{Computed, Expression};
+pub use json::{escape_key, json_to_value};
 pub use nulls::Nulls;
 pub use references::ReferenceKeys;
 pub use rename::Rename;
@@ -20,16 +22,29 @@ pub use rename::Rename;
 use crate::names::{FieldName, SourceKey, TableName};
 use crate::plan::{Conversion, PlanField};
 use crate::record::{ChangeKind, FieldChange, Record, RecordShape, RowError};
+use crate::value::Value;
 
 /// What a transform may tell about a row beside the row itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RowContext {
     /// Lossy edits.
     pub changes: Vec<FieldChange>,
-    /// Per field of the document: the key of the parent it refers to, if any. Empty until references were read.
-    pub references: Vec<Option<SourceKey>>,
+    /// Per field of the document: the keys of the parents it refers to; several only for a list. Empty until references
+    /// were read.
+    pub references: Vec<Vec<ParentKey>>,
+    /// Per field of the document: the value that was computed for it before the columns were renamed away.
+    pub computed: Vec<Option<Value>>,
     /// Per field of the document: whether its column was SQL NULL. JSON's own `null` is a value, not that.
     pub nulls: Vec<bool>,
+}
+
+/// The row that a reference means.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ParentKey {
+    /// Which of the reference's parents, by its position in the plan.
+    pub parent: usize,
+    /// The row's key there.
+    pub key: SourceKey,
 }
 
 impl RowContext {
@@ -60,8 +75,8 @@ pub struct Chain {
 pub struct Converted {
     /// The document; fields that are references are empty still.
     pub record: Record,
-    /// Per field: the key of the parent it refers to.
-    pub references: Vec<Option<SourceKey>>,
+    /// Per field: the keys of the parents it refers to.
+    pub references: Vec<Vec<ParentKey>>,
 }
 
 impl Chain {
@@ -75,7 +90,21 @@ impl Chain {
     /// As [`Chain::new`], for records that begin with the columns of `key`.
     #[must_use]
     pub fn with_key(table: &TableName, fields: &[PlanField], key: &[FieldName]) -> Self {
-        let mut columns: Vec<FieldName> = key.to_vec();
+        Self::with_columns(table, fields, key.iter())
+    }
+
+    /// As [`Chain::new`], for records that begin with `leading` columns.
+    pub fn with_columns<'a>(
+        table: &TableName,
+        fields: &[PlanField],
+        leading: impl Iterator<Item = &'a FieldName>,
+    ) -> Self {
+        let mut columns: Vec<FieldName> = Vec::new();
+        for column in leading {
+            if !columns.contains(column) {
+                columns.push(column.clone());
+            }
+        }
         for column in fields.iter().flat_map(|field| &field.columns) {
             if !columns.contains(column) {
                 columns.push(column.clone());
@@ -89,17 +118,16 @@ impl Chain {
             fields: fields.iter().map(|field| field.field.clone()).collect(),
             key: Vec::new(),
         });
-        let mut steps: Vec<Box<dyn Transform>> = vec![
-            Box::new(ReferenceKeys::new(
-                fields
-                    .iter()
-                    .map(|field| matches!(field.conversion, Conversion::Reference(_)).then(|| positions(field))),
-            )),
-            Box::new(Rename::new(shape, fields.iter().map(|field| positions(field).first().copied()))),
-        ];
+        let value_of = |field: &PlanField| match field.conversion {
+            Conversion::Computed { .. } | Conversion::Constant(_) => None,
+            _ => positions(field).first().copied(),
+        };
+        let mut steps: Vec<Box<dyn Transform>> = vec![Box::new(ReferenceKeys::new(fields, &columns))];
+        steps.extend(Computed::new(fields).map(|computed| Box::new(computed) as Box<dyn Transform>));
+        steps.push(Box::new(Rename::new(shape, fields.iter().map(value_of))));
         for (position, field) in fields.iter().enumerate() {
-            if let Conversion::Value { cast, .. } = &field.conversion {
-                steps.push(Box::new(CastField::new(position, field, *cast)));
+            if let Conversion::Value { cast, values, on_unfit, .. } = &field.conversion {
+                steps.push(Box::new(CastField::new(position, field, *cast, values, *on_unfit)));
             }
         }
         steps.push(Box::new(Nulls::new(fields)));

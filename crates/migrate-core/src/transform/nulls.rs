@@ -8,6 +8,8 @@ use crate::value::Value;
 #[derive(Debug)]
 pub struct Nulls {
     fields: Vec<(FieldName, OnNull)>,
+    /// Per field of the document, whether it is a list of references.
+    lists: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -23,19 +25,28 @@ impl Nulls {
     #[must_use]
     pub fn new(fields: &[PlanField]) -> Self {
         let on_null = |field: &PlanField| match &field.conversion {
-            Conversion::Value { nulls: NullPolicy::Absent, .. } => OnNull::Absent,
-            Conversion::Value { nulls: NullPolicy::Null, .. } => OnNull::Null,
-            Conversion::Value { nulls: NullPolicy::Default(json), .. } => {
-                OnNull::Default(json_to_value(json, &field.field_type))
-            }
+            Conversion::Value { nulls, .. } | Conversion::Computed { nulls, .. } => match nulls {
+                NullPolicy::Absent => OnNull::Absent,
+                NullPolicy::Null => OnNull::Null,
+                NullPolicy::Default(json) => OnNull::Default(json_to_value(json, &field.field_type)),
+                NullPolicy::Reject => OnNull::Reject,
+            },
             // A cut reference is never NULL here: the second pass sets it, or nobody does.
             Conversion::Reference(reference) if reference.cut => OnNull::Absent,
             Conversion::Reference(_) if field.nullable => OnNull::Null,
             Conversion::Reference(_) if field.optional => OnNull::Absent,
-            Conversion::Value { nulls: NullPolicy::Reject, .. } | Conversion::Reference(_) => OnNull::Reject,
+            Conversion::Constant(_) | Conversion::Reference(_) => OnNull::Reject,
         };
-        let name = |field: &PlanField| field.columns.first().unwrap_or(&field.field).clone();
-        Self { fields: fields.iter().map(|field| (name(field), on_null(field))).collect() }
+        let name = |field: &PlanField| match &field.conversion {
+            Conversion::Computed { .. } => field.field.clone(),
+            _ => field.columns.first().unwrap_or(&field.field).clone(),
+        };
+        let is_list =
+            |field: &PlanField| matches!(&field.conversion, Conversion::Reference(reference) if reference.list);
+        Self {
+            fields: fields.iter().map(|field| (name(field), on_null(field))).collect(),
+            lists: fields.iter().map(is_list).collect(),
+        }
     }
 }
 
@@ -43,8 +54,19 @@ impl Transform for Nulls {
     fn apply(&self, record: &mut Record, context: &mut RowContext) -> Result<(), RowError> {
         for (position, ((column, on_null), value)) in self.fields.iter().zip(&mut record.values).enumerate() {
             // A reference that refers to a row is filled once the row's document is known.
-            if context.references.get(position).is_some_and(Option::is_some) {
+            if context.references.get(position).is_some_and(|parents| !parents.is_empty()) {
                 *value = Value::Absent;
+                continue;
+            }
+            if let Some(Some(computed)) = context.computed.get_mut(position).map(Option::take)
+                && !computed.is_nothing()
+            {
+                *value = computed;
+                continue;
+            }
+            // An array that refers to no row is an empty list of ids, not NULL.
+            if self.lists.get(position) == Some(&true) && matches!(value, Value::Array(_)) {
+                *value = Value::Array(Vec::new());
                 continue;
             }
             if context.nulls.get(position).is_some_and(|was_null| !was_null) {

@@ -1,36 +1,88 @@
-use super::{RowContext, Transform};
-use crate::names::SourceKey;
-use crate::record::{Record, RowError};
+use super::{ParentKey, RowContext, Transform};
+use crate::names::{FieldName, SourceKey};
+use crate::plan::{Conversion, PlanField, PlanReference};
+use crate::record::{Record, RejectCode, RowError};
 use crate::value::Value;
 
 /// Reads the keys of the parents a row refers to. A reference with NULL in any of its columns refers to nothing, as in
-/// SQL's `MATCH SIMPLE`.
+/// SQL's `MATCH SIMPLE`; so does a NULL element of a list.
 #[derive(Debug)]
 pub struct ReferenceKeys {
-    /// Per field of the document: the positions of the columns it refers by.
-    columns: Vec<Option<Vec<usize>>>,
+    /// Per field of the document, where it is a reference.
+    fields: Vec<Option<Referring>>,
+}
+
+#[derive(Debug)]
+struct Referring {
+    /// Positions of the columns that make the parent's key.
+    columns: Vec<usize>,
+    /// The position and name of the column that says which parent, with its values in the parents' order.
+    discriminator: Option<(usize, FieldName, Vec<Option<String>>)>,
+    list: bool,
 }
 
 impl ReferenceKeys {
-    /// Per field of the document, the positions of its columns where it is a reference.
-    pub fn new(columns: impl IntoIterator<Item = Option<Vec<usize>>>) -> Self {
-        Self { columns: columns.into_iter().collect() }
+    /// The references among `fields`, of records with `columns`.
+    #[must_use]
+    pub fn new(fields: &[PlanField], columns: &[FieldName]) -> Self {
+        let position = |column: &FieldName| columns.iter().position(|other| other == column);
+        let referring = |field: &PlanField, reference: &PlanReference| {
+            let key = field.columns.iter().filter(|column| Some(*column) != reference.discriminator.as_ref());
+            let by =
+                reference.discriminator.as_ref().and_then(|column| position(column).map(|at| (at, column.clone())));
+            Referring {
+                columns: key.filter_map(position).collect(),
+                discriminator: by
+                    .map(|(at, name)| (at, name, reference.parents.iter().map(|parent| parent.when.clone()).collect())),
+                list: reference.list,
+            }
+        };
+        let of_field = |field: &PlanField| match &field.conversion {
+            Conversion::Reference(reference) => Some(referring(field, reference)),
+            _ => None,
+        };
+        Self { fields: fields.iter().map(of_field).collect() }
+    }
+}
+
+impl Referring {
+    fn keys(&self, record: &Record) -> Result<Vec<ParentKey>, RowError> {
+        let is_nothing = |&at: &usize| record.values.get(at).is_none_or(Value::is_nothing);
+        if self.columns.iter().any(is_nothing) {
+            return Ok(Vec::new());
+        }
+        let parent = match &self.discriminator {
+            None => 0,
+            Some((at, ..)) if is_nothing(at) => return Ok(Vec::new()),
+            Some((at, name, values)) => {
+                let text = record.values.get(*at).and_then(Value::key_text);
+                values.iter().position(|value| *value == text).ok_or_else(|| {
+                    RowError::new(RejectCode::UnknownValue, format!("{name} names none of the planned parents"))
+                        .at(Some(name.clone()))
+                })?
+            }
+        };
+        let items = match (self.list, &*self.columns) {
+            (true, [only]) => record.values.get(*only),
+            _ => None,
+        };
+        let Some(Value::Array(items)) = items else {
+            let key = SourceKey::from_parts(&record.texts(&self.columns)?);
+            return Ok(vec![ParentKey { parent, key }]);
+        };
+        let keys = items.iter().filter(|item| !item.is_nothing()).map(|item| {
+            item.key_text()
+                .map(|text| ParentKey { parent, key: SourceKey::new(text) })
+                .ok_or_else(|| RowError::new(RejectCode::KeyUnusable, format!("an element is {}", item.kind())))
+        });
+        keys.collect()
     }
 }
 
 impl Transform for ReferenceKeys {
     fn apply(&self, record: &mut Record, context: &mut RowContext) -> Result<(), RowError> {
-        let mut references = Vec::with_capacity(self.columns.len());
-        for columns in &self.columns {
-            let key = match columns {
-                Some(columns) if columns.iter().all(|&at| !record.values.get(at).is_none_or(Value::is_nothing)) => {
-                    Some(SourceKey::from_parts(&record.texts(columns)?))
-                }
-                _ => None,
-            };
-            references.push(key);
-        }
-        context.references = references;
+        let keys = self.fields.iter().map(|field| field.as_ref().map_or(Ok(Vec::new()), |field| field.keys(record)));
+        context.references = keys.collect::<Result<_, _>>()?;
         Ok(())
     }
 }

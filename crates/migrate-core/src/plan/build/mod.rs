@@ -1,0 +1,225 @@
+//! Makes a plan of a configuration for what a catalog shows.
+
+mod computed;
+mod fields;
+mod indexes;
+mod naming;
+mod references;
+mod select;
+mod types;
+
+use std::collections::BTreeMap;
+
+use super::config::{MigrateConfig, TableConfig};
+use super::fingerprint::fingerprint;
+use super::order::{UncuttableCycle, order};
+use super::sink_rules::SinkRules;
+use super::toml_error::suggest;
+use super::{AdoptedTable, PLAN_VERSION, Plan, PlanTable, SinkPlan};
+use crate::catalog::{Catalog, TableSchema};
+use crate::names::{FieldName, TableName};
+
+pub(crate) use fields::fits;
+
+/// Something in configuration and catalog that no plan can be made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlanIssue {
+    /// Keys of the configuration that lead to the place; a place that is not in the file is its nearest part.
+    pub path: Vec<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub remedy: Option<String>,
+}
+
+impl PlanIssue {
+    fn new(path: &[&str], message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            path: path.iter().map(|&part| part.to_owned()).collect(),
+            message: message.into(),
+            remedy: Some(remedy.into()),
+        }
+    }
+}
+
+/// Makes the plan of a configuration for what a catalog shows and a sink takes. Pure.
+///
+/// # Errors
+/// Every issue that was found, not only the first.
+pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) -> Result<Plan, Vec<PlanIssue>> {
+    let mut builder = Builder { config, catalog, rules, issues: Vec::new(), notes: Vec::new() };
+    builder.check_type_rules();
+    let selection = builder.select();
+    let names = builder.name_tables(&selection);
+    let parents = references::Parents::of(config, &selection, &names);
+    let mut tables: Vec<PlanTable> = Vec::new();
+    let mut adopted: Vec<AdoptedTable> = Vec::new();
+    for schema in &selection.tables {
+        let settings = config.tables.get(&schema.name).cloned().unwrap_or_default();
+        if settings.adopt.is_some() {
+            adopted.extend(builder.adopted_table(schema, &settings, &parents));
+        } else {
+            tables.extend(builder.table(schema, &settings, &parents));
+        }
+    }
+    references::collect_alternate_keys(&mut tables, &adopted);
+    match order(&mut tables) {
+        Ok(cut) => builder.notes.extend(
+            cut.into_iter()
+                .map(|link| format!("{link} is part of a cycle: it is left out at first and set in a second pass")),
+        ),
+        Err(UncuttableCycle(names)) => {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            builder.issues.push(PlanIssue::new(
+                &["tables", names.first().map_or("", String::as_str)],
+                format!("the required references of {} form a cycle", names.join(", ")),
+                "plan on_missing = \"null\" for one of them, or load them by a snapshot, where ids are known beforehand",
+            ));
+        }
+    }
+    if !builder.issues.is_empty() {
+        return Err(builder.issues);
+    }
+    let mut plan = Plan {
+        version: PLAN_VERSION,
+        fingerprint: String::new(),
+        sink: SinkPlan {
+            functions: config.convex.functions.clone(),
+            module: config.convex.module.clone(),
+            legacy_id_field: config.convex.legacy_id_field.clone(),
+            legacy_ids: config.convex.legacy_ids,
+            public_functions: config.convex.public_functions,
+        },
+        tables,
+        adopted,
+        absent: selection.absent,
+        run: config.run.clone(),
+        notes: builder.notes,
+    };
+    plan.fingerprint = fingerprint(&plan)
+        .map_err(|error| vec![PlanIssue { path: Vec::new(), message: error.to_string(), remedy: None }])?;
+    Ok(plan)
+}
+
+struct Builder<'a> {
+    config: &'a MigrateConfig,
+    catalog: &'a Catalog,
+    rules: &'a SinkRules,
+    issues: Vec<PlanIssue>,
+    notes: Vec<String>,
+}
+
+impl Builder<'_> {
+    fn table(
+        &mut self,
+        schema: &TableSchema,
+        settings: &TableConfig,
+        parents: &references::Parents<'_>,
+    ) -> Option<PlanTable> {
+        let key = self.key(schema, settings)?;
+        let fields = self.fields(schema, settings, parents, &key);
+        let indexes = self.indexes(schema, settings, &fields);
+        Some(PlanTable {
+            source: schema.name.clone(),
+            sink: parents.sink(&schema.name)?.clone(),
+            level: 0,
+            key,
+            not_enforced: indexes::not_enforced(schema, &fields),
+            index_hints: indexes::hints(schema, &fields),
+            dropped: settings
+                .columns
+                .iter()
+                .filter(|(_, choice)| choice.drop)
+                .map(|(column, _)| column.clone())
+                .collect(),
+            fields,
+            indexes,
+            filter: settings.filter.clone(),
+            alternate_keys: Vec::new(),
+            comment: schema.comment.clone(),
+        })
+    }
+
+    fn adopted_table(
+        &mut self,
+        schema: &TableSchema,
+        settings: &TableConfig,
+        parents: &references::Parents<'_>,
+    ) -> Option<AdoptedTable> {
+        let adopt = settings.adopt.as_ref()?;
+        let key = self.key(schema, settings)?;
+        let fields = self.fields(schema, settings, parents, &key);
+        let mut natural_key = Vec::new();
+        for column in &adopt.key {
+            if let Some(field) = fields.iter().find(|field| field.columns.contains(column)) {
+                natural_key.push(field.clone());
+            } else {
+                let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
+                self.issues.push(PlanIssue::new(
+                    &["tables", &schema.name.to_string(), "adopt", "key"],
+                    format!("{} has no column {column} for its natural key", schema.name),
+                    suggest(column.as_str(), &known),
+                ));
+            }
+        }
+        if adopt.key.is_empty() {
+            self.issues.push(PlanIssue::new(
+                &["tables", &schema.name.to_string(), "adopt", "key"],
+                format!("the natural key of {} has no column", schema.name),
+                "name the columns of the sink's index, in its order",
+            ));
+        }
+        Some(AdoptedTable {
+            source: schema.name.clone(),
+            sink: parents.sink(&schema.name)?.clone(),
+            key,
+            index: adopt.index.clone(),
+            natural_key,
+            indexes: self.given_indexes(schema, settings, &fields),
+            fields,
+        })
+    }
+
+    /// The columns that name a row.
+    fn key(&mut self, schema: &TableSchema, settings: &TableConfig) -> Option<Vec<FieldName>> {
+        let table = schema.name.to_string();
+        let Some(given) = &settings.key else {
+            if !schema.primary_key.is_empty() {
+                return Some(schema.primary_key.clone());
+            }
+            self.issues.push(PlanIssue::new(
+                &["tables", &table],
+                format!("{table} has no primary key, by which it could be read and written again"),
+                format!("name unique columns that are never NULL: key = [\"…\"]; or exclude = [\"{table}\"]"),
+            ));
+            return None;
+        };
+        let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
+        for column in given.iter().filter(|column| schema.column(column.as_str()).is_none()) {
+            self.issues.push(PlanIssue::new(
+                &["tables", &table, "key"],
+                format!("{table} has no column {column} for its key"),
+                suggest(column.as_str(), &known),
+            ));
+        }
+        if given.is_empty() {
+            self.issues.push(PlanIssue::new(
+                &["tables", &table, "key"],
+                format!("the key of {table} has no column"),
+                "name unique columns that are never NULL",
+            ));
+            return None;
+        }
+        if !schema.is_unique(given) {
+            let columns: Vec<&str> = given.iter().map(FieldName::as_str).collect();
+            self.notes.push(format!(
+                "{table} is read by ({}), which the source does not show to be unique: rows of one key become one document",
+                columns.join(", ")
+            ));
+        }
+        Some(given.clone())
+    }
+}
+
+/// What a set of names at the source is called at the sink.
+type SinkNames = BTreeMap<TableName, TableName>;

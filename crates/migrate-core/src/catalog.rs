@@ -28,6 +28,26 @@ pub struct Catalog {
     pub inventory: Vec<InventoryItem>,
 }
 
+impl Catalog {
+    /// How the tables of a later catalog differ from this one in what a plan rests on: columns, types, nullability,
+    /// keys and references. Row counts and comments do not count. One line for each difference.
+    #[must_use]
+    pub fn drift<'a>(&self, later: &Self, tables: impl Iterator<Item = &'a TableName>) -> Vec<String> {
+        let mut lines = Vec::new();
+        for name in tables {
+            let (before, after) = (self.table(name), later.table(name));
+            let is_there = |table: &&TableSchema| matches!(table.state, TableState::Present | TableState::Empty);
+            match (before.filter(is_there), after.filter(is_there)) {
+                (Some(before), Some(after)) => before.drift(after, &mut lines),
+                (Some(_), None) => lines.push(format!("{name}: it is gone, or may not be read any more")),
+                (None, Some(_)) => lines.push(format!("{name}: it is there now")),
+                (None, None) => {}
+            }
+        }
+        lines
+    }
+}
+
 /// Something of the project that a migration of rows leaves behind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -124,6 +144,43 @@ impl TableSchema {
             indexes: None,
             checks: None,
             comment: None,
+        }
+    }
+
+    fn drift(&self, later: &Self, lines: &mut Vec<String>) {
+        let name = &self.name;
+        for column in &self.columns {
+            let Some(after) = later.column(column.name.as_str()) else {
+                lines.push(format!("{name}.{}: the column is gone", column.name));
+                continue;
+            };
+            let (was, is) = (&column.source_type, &after.source_type);
+            if was.name != is.name || was.labels != is.labels {
+                let labels = if was.name == is.name { ", with other labels" } else { "" };
+                lines.push(format!("{name}.{}: was {}, is {}{labels}", column.name, was.name, is.name));
+            }
+            if column.nullable != after.nullable {
+                let words = |nullable| if nullable { "may be NULL" } else { "is never NULL" };
+                let (was, is) = (words(column.nullable), words(after.nullable));
+                lines.push(format!("{name}.{}: {was} in the plan, {is} now", column.name));
+            }
+        }
+        let added = later.columns.iter().filter(|column| self.column(column.name.as_str()).is_none());
+        lines.extend(added.map(|column| format!("{name}.{}: a new column", column.name)));
+        if self.primary_key != later.primary_key {
+            lines.push(format!("{name}: another primary key"));
+        }
+        let ends = |table: &Self| {
+            let mut ends: Vec<_> = table
+                .foreign_keys
+                .iter()
+                .map(|foreign| (foreign.columns.clone(), foreign.parent.clone(), foreign.parent_columns.clone()))
+                .collect();
+            ends.sort();
+            ends
+        };
+        if ends(self) != ends(later) {
+            lines.push(format!("{name}: other references"));
         }
     }
 
@@ -370,7 +427,7 @@ pub enum ScalarKind {
     Range,
     /// `point`, `box`, `polygon` and other shapes of Postgres itself.
     Shape,
-    /// PostGIS `geometry` or `geography`, as hex EWKB.
+    /// `PostGIS` `geometry` or `geography`, as hex EWKB.
     Geometry,
     /// `vector` or `halfvec` of pgvector.
     Vector,

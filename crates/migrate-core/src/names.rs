@@ -176,11 +176,13 @@ pub struct KeySpace {
 
 impl KeySpace {
     /// Rows named by the primary key.
+    #[must_use]
     pub fn primary(table: TableName) -> Self {
         Self { table, columns: Arc::default() }
     }
 
     /// Rows named by other columns that are unique; by the primary key where `columns` is empty.
+    #[must_use]
     pub fn by(table: TableName, columns: &[FieldName]) -> Self {
         Self { table, columns: columns.into() }
     }

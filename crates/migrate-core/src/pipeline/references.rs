@@ -35,7 +35,7 @@ pub(super) async fn resolve_field(
     reference: &PlanReference,
     rows: &[(&SourceKey, &[ParentKey])],
 ) -> Result<Vec<Option<Referred>>> {
-    let mut resolved = Vec::with_capacity(reference.parents.len());
+    let mut answers = Vec::with_capacity(reference.parents.len());
     for (position, parent) in reference.parents.iter().enumerate() {
         let of_parent = |parent: &&ParentKey| parent.parent == position;
         let wanted: Vec<SourceKey> = rows
@@ -45,13 +45,13 @@ pub(super) async fn resolve_field(
             .map(|parent| parent.key.clone())
             .collect();
         let found = if wanted.is_empty() { Vec::new() } else { resolver.resolve(&parent.to, &wanted).await? };
-        resolved.push(found.into_iter());
+        answers.push(found.into_iter());
     }
     let mut referred = Vec::with_capacity(rows.len());
     for (key, parents) in rows {
         let mut resolutions = Vec::with_capacity(parents.len());
         for parent in *parents {
-            let resolution = resolved.get_mut(parent.parent).and_then(Iterator::next);
+            let resolution = answers.get_mut(parent.parent).and_then(Iterator::next);
             resolutions.push(resolution.ok_or_else(|| {
                 Error::new(ErrorKind::Protocol, "match resolved ids to the keys asked for").with_context("table", table)
             })?);

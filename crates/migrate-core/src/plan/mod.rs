@@ -2,6 +2,7 @@
 
 mod build;
 mod config;
+mod coverage;
 mod fingerprint;
 mod order;
 mod rules;
@@ -19,6 +20,7 @@ pub use config::{
     AdoptConfig, ColumnConfig, ComputedType, ConvexConfig, Defaults, FieldConfig, IndexChoice, JsonKeys, MigrateConfig,
     NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig, TypeChoice, TypeRule,
 };
+pub use coverage::{ColumnFate, coverage, explain};
 pub use rules::{CAST_RULES, CastRule, Condition, Target};
 pub use sink_rules::SinkRules;
 pub use toml_error::{ConfigError, read_config};

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
@@ -67,7 +68,10 @@ impl SinkRules {
         }
         if mended.len() > self.name_length {
             let digest = Sha256::digest(name.as_bytes());
-            let tail: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();
+            let tail = digest.iter().take(3).fold(String::new(), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            });
             mended.truncate(self.name_length.saturating_sub(tail.len() + 1));
             mended = format!("{mended}_{tail}");
         }

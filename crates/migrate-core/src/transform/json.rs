@@ -37,6 +37,7 @@ pub(super) fn parse_json(text: &str, keys: Keys, notes: &mut Notes) -> Result<Va
 
 /// A key that every sink takes, and that percent-decoding turns back: of printable ASCII, not empty, and led neither by
 /// `$` nor by `_`. The empty key is `%`. A key that is fine and has no `%` stays as it is.
+#[must_use]
 pub fn escape_key(key: &str) -> Cow<'_, str> {
     let is_plain = |position: usize, byte: u8| {
         matches!(byte, 0x20..=0x7e) && byte != b'%' && !(position == 0 && matches!(byte, b'$' | b'_'))

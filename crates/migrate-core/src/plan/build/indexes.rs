@@ -72,7 +72,7 @@ impl Builder<'_> {
 /// What the source enforces and the sink does not, as far as the catalog shows it.
 pub(super) fn not_enforced(schema: &TableSchema, fields: &[PlanField]) -> Vec<String> {
     let list = |columns: &[FieldName]| columns.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ");
-    let mut lost: Vec<String> =
+    let mut unenforced: Vec<String> =
         schema.unique_keys.iter().flatten().map(|key| format!("unique ({})", list(key))).collect();
     let becomes_literals = |column: &FieldName| {
         fields.iter().any(|field| {
@@ -81,7 +81,7 @@ pub(super) fn not_enforced(schema: &TableSchema, fields: &[PlanField]) -> Vec<St
     };
     for check in schema.checks.iter().flatten() {
         if !check.one_of.as_ref().is_some_and(|one_of| becomes_literals(&one_of.column)) {
-            lost.push(format!("{}: {}", check.name, check.definition));
+            unenforced.push(format!("{}: {}", check.name, check.definition));
         }
     }
     for foreign in &schema.foreign_keys {
@@ -92,20 +92,20 @@ pub(super) fn not_enforced(schema: &TableSchema, fields: &[PlanField]) -> Vec<St
             Some(OnDelete::Restrict) => "is refused",
             None => continue,
         };
-        lost.push(format!("({}): deleting its row of {} {action}", list(&foreign.columns), foreign.parent));
+        unenforced.push(format!("({}): deleting its row of {} {action}", list(&foreign.columns), foreign.parent));
     }
     for column in &schema.columns {
         let default = column.default_expression.clone().or(column.default.as_ref().map(ToString::to_string));
         match (column.generation, default) {
             (Some(Generation::Stored), Some(expression)) => {
-                lost.push(format!("{} is always {expression}", column.name));
+                unenforced.push(format!("{} is always {expression}", column.name));
             }
-            (Some(Generation::Sequence), _) => lost.push(format!("{} is numbered by a sequence", column.name)),
-            (_, Some(default)) => lost.push(format!("{} defaults to {default}", column.name)),
+            (Some(Generation::Sequence), _) => unenforced.push(format!("{} is numbered by a sequence", column.name)),
+            (_, Some(default)) => unenforced.push(format!("{} defaults to {default}", column.name)),
             (_, None) => {}
         }
     }
-    lost
+    unenforced
 }
 
 /// Suggestions for indexes of the source that a plain index does not replace.

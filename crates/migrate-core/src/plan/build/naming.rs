@@ -52,12 +52,11 @@ impl Builder<'_> {
             let fault = self.rules.fault(&wanted, naming.reserved);
             let clash = naming.taken.contains(&wanted) || functions.contains(&wanted.to_upper_camel_case());
             match (given, fault) {
-                (None, None) if !clash => {}
+                (_, None) if !clash => {}
                 (None, _) => {
                     later.push((table, wanted));
                     continue;
                 }
-                (Some(_), None) if !clash => {}
                 (Some(_), fault) => {
                     let reason = fault.unwrap_or_else(|| "another table has it at the sink".to_owned());
                     self.issues.push(PlanIssue::new(

@@ -23,18 +23,11 @@ pub(super) fn pattern(text: &str) -> Result<GlobMatcher, String> {
 
 impl<'a> Builder<'a> {
     pub(super) fn select(&mut self) -> Selection<'a> {
-        let mut wanted: BTreeSet<TableName> = match &self.config.include {
-            Some(include) => {
-                let mut names = BTreeSet::new();
-                for text in include {
-                    names.extend(self.named("include", text, true));
-                }
-                names
-            }
-            None => {
-                let readable = |table: &&TableSchema| !table.kind.is_view();
-                self.catalog.tables.iter().filter(readable).map(|table| table.name.clone()).collect()
-            }
+        let mut wanted: BTreeSet<TableName> = if let Some(include) = &self.config.include {
+            include.iter().flat_map(|text| self.named("include", text, true)).collect()
+        } else {
+            let is_stored = |table: &&TableSchema| !table.kind.is_view();
+            self.catalog.tables.iter().filter(is_stored).map(|table| table.name.clone()).collect()
         };
         wanted.extend(self.config.tables.keys().cloned());
         for text in &self.config.exclude {
@@ -97,21 +90,21 @@ impl<'a> Builder<'a> {
                 return Vec::new();
             }
         };
-        let matched: Vec<TableName> = self
+        let tables: Vec<TableName> = self
             .catalog
             .tables
             .iter()
             .filter(|table| !table.kind.is_view() && matcher.is_match(table.name.to_string()))
             .map(|table| table.name.clone())
             .collect();
-        if matched.is_empty() {
+        if tables.is_empty() {
             self.issues.push(PlanIssue::new(
                 &[list, text],
                 format!("no table of the source matches {text}"),
                 "see the tables with: migrate-discover",
             ));
         }
-        matched
+        tables
     }
 
     pub(super) fn unknown_table(&mut self, path: &[&str], name: &TableName) {

@@ -1,0 +1,139 @@
+use std::fmt;
+
+use super::{Conversion, FieldType, MissingParent, NullPolicy, Plan, PlanField, PlanReference};
+use crate::catalog::{Catalog, Column};
+use crate::names::{FieldName, TableName};
+
+/// Where one column of the source goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnFate {
+    /// The table at the source.
+    pub table: TableName,
+    /// The column.
+    pub column: FieldName,
+    /// The fields that hold its value, `table.field` at the sink; empty where none does.
+    pub fields: Vec<String>,
+    /// Why there is none, or what the key is beside its fields.
+    pub note: Option<&'static str>,
+}
+
+impl fmt::Display for ColumnFate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} -> ", self.table, self.column)?;
+        match (&*self.fields, self.note) {
+            ([], note) => f.write_str(note.unwrap_or("nowhere")),
+            (fields, None) => f.write_str(&fields.join(", ")),
+            (fields, Some(note)) => write!(f, "{} ({note})", fields.join(", ")),
+        }
+    }
+}
+
+/// Every column of every table of a catalog, and where a plan puts it.
+#[must_use]
+pub fn coverage(plan: &Plan, catalog: &Catalog) -> Vec<ColumnFate> {
+    let mut fates = Vec::new();
+    for table in &catalog.tables {
+        let migrated = plan.tables.iter().find(|planned| planned.source == table.name);
+        let is_adopted = plan.adopted.iter().any(|adopted| adopted.source == table.name);
+        for column in &table.columns {
+            let (fields, note) = match migrated {
+                Some(planned) => {
+                    let holding = planned.fields.iter().filter(|field| field.columns.contains(&column.name));
+                    let fields: Vec<String> =
+                        holding.map(|field| format!("{}.{}", planned.sink, field.field)).collect();
+                    let note = if planned.dropped.contains(&column.name) {
+                        Some("dropped, as the configuration says")
+                    } else if planned.key.contains(&column.name) {
+                        Some("part of the legacy id")
+                    } else {
+                        None
+                    };
+                    (fields, note)
+                }
+                None if is_adopted => (Vec::new(), Some("its table lives in the sink already")),
+                None => (Vec::new(), Some("its table is not in the plan")),
+            };
+            fates.push(ColumnFate { table: table.name.clone(), column: column.name.clone(), fields, note });
+        }
+    }
+    fates
+}
+
+/// What a plan does with one column, and which rule decided, in words; `None` where the catalog has no such column.
+#[must_use]
+pub fn explain(plan: &Plan, catalog: &Catalog, table: &TableName, column: &str) -> Option<String> {
+    let known = catalog.table(table)?.column(column)?;
+    let mut lines = vec![format!("{table}.{column}: {}", source_words(known))];
+    let planned = plan.tables.iter().find(|planned| planned.source == *table);
+    let fields: Vec<&PlanField> = planned
+        .iter()
+        .flat_map(|planned| &planned.fields)
+        .filter(|field| field.columns.contains(&known.name))
+        .collect();
+    for field in &fields {
+        let target = planned.map_or_else(String::new, |planned| format!("{}.", planned.sink));
+        lines.push(format!("  becomes {target}{}: {}", field.field, type_words(&field.field_type)));
+        lines.push(format!("    decided by: {}", field.rule));
+        lines.push(format!("    value: {}", conversion_words(&field.conversion)));
+        lines.push(format!("    NULL: {}", null_words(field)));
+    }
+    let fate = coverage(plan, catalog).into_iter().find(|fate| fate.table == *table && fate.column == known.name);
+    if let Some(note) = fate.and_then(|fate| fate.note) {
+        lines.push(format!("  {note}"));
+    }
+    Some(lines.join("\n"))
+}
+
+fn source_words(column: &Column) -> String {
+    let null = if column.nullable { "may be NULL" } else { "never NULL" };
+    format!("{}, {null}", column.source_type.name)
+}
+
+/// A sink type in words, such as `array of number`.
+pub(super) fn type_words(field_type: &FieldType) -> String {
+    match field_type {
+        FieldType::String => "string".to_owned(),
+        FieldType::Number => "number".to_owned(),
+        FieldType::Int64 => "int64".to_owned(),
+        FieldType::Boolean => "boolean".to_owned(),
+        FieldType::Bytes => "bytes".to_owned(),
+        FieldType::Any => "any".to_owned(),
+        FieldType::Id(table) => format!("id of {table}"),
+        FieldType::Array(inner) => format!("array of {}", type_words(inner)),
+        FieldType::Literals(texts) => format!("one of {} texts", texts.len()),
+        FieldType::Nullable(inner) => format!("{} or null", type_words(inner)),
+        FieldType::Union(types) => types.iter().map(type_words).collect::<Vec<_>>().join(" or "),
+    }
+}
+
+fn conversion_words(conversion: &Conversion) -> String {
+    match conversion {
+        Conversion::Value { cast, values, .. } => {
+            let cast = serde_json::to_value(cast).ok().and_then(|name| name.as_str().map(str::to_owned));
+            let mapped = if values.is_empty() { String::new() } else { format!(", {} texts mapped", values.len()) };
+            format!("cast {}{mapped}", cast.unwrap_or_default())
+        }
+        Conversion::Reference(PlanReference { parents, on_missing, cut, .. }) => {
+            let to: Vec<String> = parents.iter().map(|parent| parent.to.to_string()).collect();
+            let missing = match on_missing {
+                MissingParent::Reject => "rejects the row",
+                MissingParent::Null => "leaves the field out",
+                MissingParent::Skip => "leaves the row out",
+                MissingParent::Fail => "ends the run",
+            };
+            let pass = if *cut { ", set in a second pass" } else { "" };
+            format!("the id of the document that {} became{pass}; a missing one {missing}", to.join(" or "))
+        }
+        Conversion::Computed { expression, .. } => format!("the expression {expression}"),
+        Conversion::Constant(_) => "a constant".to_owned(),
+    }
+}
+
+fn null_words(field: &PlanField) -> &'static str {
+    match &field.conversion {
+        Conversion::Value { nulls: NullPolicy::Default(_), .. } => "becomes the default",
+        _ if field.optional => "no field",
+        _ if field.nullable => "null",
+        _ => "rejects the row",
+    }
+}

@@ -65,6 +65,18 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
     write(path, &(text + "\n"))
 }
 
+/// Writes a text file where there is none yet; says whether it did.
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<bool> {
+    use std::io::Write as _;
+    match fs::OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => {
+            file.write_all(text.as_bytes()).map(|()| true).map_err(|error| io_error("write the file", path, error))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(io_error("write the file", path, error)),
+    }
+}
+
 /// Writes generated code, unless a file of the user's is there.
 pub(crate) fn write_generated(path: &Path, text: &str, marker: &str) -> Result<()> {
     match fs::read_to_string(path) {

@@ -4,6 +4,7 @@ mod commands;
 mod environment;
 pub mod exit;
 mod files;
+mod init;
 mod output;
 mod progress;
 mod render;

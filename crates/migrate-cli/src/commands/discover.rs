@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use clap::Parser;
+use convex_sink::CONVEX_RULES;
 use migrate_core::Source as _;
 use migrate_core::catalog::{Catalog, TableState};
 use migrate_core::layer::{Retry, RetryPolicy};
@@ -8,6 +9,7 @@ use migrate_core::observe::Fanout;
 
 use super::{EXIT_HELP, ProjectArguments, fail, supabase};
 use crate::environment::Environment;
+use crate::init::first_config;
 use crate::{exit, files, output};
 
 /// Reads what a Supabase project holds into catalog.json: tables, columns, keys, references, row counts.
@@ -25,9 +27,13 @@ pub(super) struct Arguments {
     /// Print the catalog as JSON
     #[arg(long)]
     json: bool,
+    /// Write a first, commented migrate.toml; one that is there is never overwritten
+    #[arg(long)]
+    init: bool,
 }
 
 pub(super) async fn main(arguments: Arguments) -> u8 {
+    let path = &arguments.project.config;
     let (config, _) = match arguments.project.read() {
         Ok(read) => read,
         Err(code) => return code,
@@ -48,6 +54,14 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
                 summary(&catalog);
             }
             output::note(&format!("wrote {}", arguments.project.catalog().display()));
+            if arguments.init {
+                let text = first_config(&catalog, &config.supabase.schemas, &CONVEX_RULES);
+                match files::write_new(path, &text) {
+                    Ok(true) => output::note(&format!("wrote {}", path.display())),
+                    Ok(false) => output::note(&format!("{} is there already: it is left as it is", path.display())),
+                    Err(error) => return fail(&error, exit::of_setup(&error)),
+                }
+            }
             exit::OK
         }
         Err(error) => fail(&error, exit::of_setup(&error)),

@@ -2,7 +2,7 @@ use clap::Parser;
 use convex_sink::{CONVEX_RULES, GENERATED_MARKER, generate};
 use migrate_core::Result;
 use migrate_core::catalog::Catalog;
-use migrate_core::plan::{ConfigError, Plan, build_plan};
+use migrate_core::plan::{ConfigError, Plan, build_plan, coverage, explain, suggest};
 
 use super::{EXIT_HELP, ProjectArguments, fail};
 use crate::{exit, files, output};
@@ -16,6 +16,12 @@ pub(super) struct Arguments {
     /// Print the plan as JSON
     #[arg(long)]
     json: bool,
+    /// Write nothing; say what becomes of one column, and which rule decided
+    #[arg(long, value_name = "TABLE.COLUMN")]
+    explain: Option<String>,
+    /// Write nothing; list every column of the source and where it goes
+    #[arg(long)]
+    columns: bool,
 }
 
 pub(super) fn main(arguments: &Arguments) -> u8 {
@@ -37,6 +43,15 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
             return exit::SETUP;
         }
     };
+    if let Some(place) = &arguments.explain {
+        return explain_column(&plan, &catalog, place);
+    }
+    if arguments.columns {
+        for fate in coverage(&plan, &catalog) {
+            output::data(&fate.to_string());
+        }
+        return exit::OK;
+    }
     match write(arguments, &plan) {
         Ok(files) => {
             if arguments.json {
@@ -51,6 +66,20 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         }
         Err(error) => fail(&error, exit::of_setup(&error)),
     }
+}
+
+fn explain_column(plan: &Plan, catalog: &Catalog, place: &str) -> u8 {
+    // A column's name may hold dots, and so may a table's: every cut is tried.
+    let mut cuts = place.match_indices('.').map(|(at, _)| (&place[..at], &place[at + 1..]));
+    let found = cuts.find_map(|(table, column)| explain(plan, catalog, &table.parse().ok()?, column));
+    if let Some(text) = found {
+        output::data(&text);
+        return exit::OK;
+    }
+    let known: Vec<String> =
+        coverage(plan, catalog).iter().map(|fate| format!("{}.{}", fate.table, fate.column)).collect();
+    output::error(&format!("the catalog has no column {place}: {}", suggest(place, &known)));
+    exit::USAGE
 }
 
 fn write(arguments: &Arguments, plan: &Plan) -> Result<Vec<String>> {

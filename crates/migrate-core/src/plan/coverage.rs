@@ -72,7 +72,7 @@ pub fn explain(plan: &Plan, catalog: &Catalog, table: &TableName, column: &str) 
         .collect();
     for field in &fields {
         let target = planned.map_or_else(String::new, |planned| format!("{}.", planned.sink));
-        lines.push(format!("  becomes {target}{}: {}", field.field, type_words(&field.field_type)));
+        lines.push(format!("  becomes {target}{}: {}", field.field, field.field_type));
         lines.push(format!("    decided by: {}", field.rule));
         lines.push(format!("    value: {}", conversion_words(&field.conversion)));
         lines.push(format!("    NULL: {}", null_words(field)));
@@ -89,20 +89,27 @@ fn source_words(column: &Column) -> String {
     format!("{}, {null}", column.source_type.name)
 }
 
-/// A sink type in words, such as `array of number`.
-pub(super) fn type_words(field_type: &FieldType) -> String {
-    match field_type {
-        FieldType::String => "string".to_owned(),
-        FieldType::Number => "number".to_owned(),
-        FieldType::Int64 => "int64".to_owned(),
-        FieldType::Boolean => "boolean".to_owned(),
-        FieldType::Bytes => "bytes".to_owned(),
-        FieldType::Any => "any".to_owned(),
-        FieldType::Id(table) => format!("id of {table}"),
-        FieldType::Array(inner) => format!("array of {}", type_words(inner)),
-        FieldType::Literals(texts) => format!("one of {} texts", texts.len()),
-        FieldType::Nullable(inner) => format!("{} or null", type_words(inner)),
-        FieldType::Union(types) => types.iter().map(type_words).collect::<Vec<_>>().join(" or "),
+impl fmt::Display for FieldType {
+    /// In words, such as `array of number`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::String => f.write_str("string"),
+            Self::Number => f.write_str("number"),
+            Self::Int64 => f.write_str("int64"),
+            Self::Boolean => f.write_str("boolean"),
+            Self::Bytes => f.write_str("bytes"),
+            Self::Any => f.write_str("any"),
+            Self::Id(table) => write!(f, "id of {table}"),
+            Self::Array(inner) => write!(f, "array of {inner}"),
+            Self::Literals(texts) => write!(f, "one of {} texts", texts.len()),
+            Self::Nullable(inner) => write!(f, "{inner} or null"),
+            Self::Union(types) => {
+                for (position, one) in types.iter().enumerate() {
+                    write!(f, "{}{one}", if position == 0 { "" } else { " or " })?;
+                }
+                Ok(())
+            }
+        }
     }
 }
 

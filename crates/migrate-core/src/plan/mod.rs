@@ -23,7 +23,7 @@ pub use config::{
 pub use coverage::{ColumnFate, coverage, explain};
 pub use rules::{CAST_RULES, CastRule, Condition, Target};
 pub use sink_rules::SinkRules;
-pub use toml_error::{ConfigError, read_config};
+pub use toml_error::{ConfigError, read_config, suggest};
 
 use crate::catalog::{SourceType, TableState};
 use crate::names::{FieldName, KeySpace, TableName};

@@ -5,6 +5,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::{MigrateConfig, PlanIssue};
 
+/// Names that a message lists at most.
+const MOST_NAMES: usize = 12;
+
 /// What is wrong in a configuration file, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
@@ -88,12 +91,17 @@ fn unknown_key(message: &str) -> Option<(String, Vec<String>)> {
     Some((names.next()?, names.collect()))
 }
 
-/// "did you mean …?" with the nearest name where one is near, else the names there are.
-pub(super) fn suggest(unknown: &str, valid: &[String]) -> String {
+/// "did you mean …?" with the nearest name where one is near, else the names there are, a dozen at most.
+#[must_use]
+pub fn suggest(unknown: &str, valid: &[String]) -> String {
     let nearest = valid.iter().map(|name| (strsim::osa_distance(unknown, name), name)).min();
     match nearest {
         Some((distance, name)) if distance <= 2.max(unknown.len() / 3) => format!("did you mean `{name}`?"),
-        Some(_) => format!("valid names: {}", valid.join(", ")),
+        Some(_) => {
+            let more = valid.len().saturating_sub(MOST_NAMES);
+            let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+            format!("valid names: {}{tail}", valid[..valid.len() - more].join(", "))
+        }
         None => "no names are valid here".to_owned(),
     }
 }

@@ -1,7 +1,10 @@
 //! What a source holds: tables, columns, keys and references.
 
+use std::fmt::Write as _;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::names::{FieldName, TableName};
 
@@ -46,6 +49,34 @@ impl Catalog {
         }
         lines
     }
+}
+
+impl Catalog {
+    /// SHA-256, in hex, of what [`Catalog::drift`] compares, for these tables.
+    #[must_use]
+    pub fn digest<'a>(&self, tables: impl Iterator<Item = &'a TableName>) -> String {
+        let mut digest = Sha256::new();
+        for table in tables.filter_map(|name| self.table(name)) {
+            let columns: Vec<_> = table
+                .columns
+                .iter()
+                .map(|column| {
+                    (column.name.as_str(), &column.source_type.name, &column.source_type.labels, column.nullable)
+                })
+                .collect();
+            // The debug form of names and texts quotes them: no two tables share one.
+            digest.update(format!("{:?}", (&table.name, columns, &table.primary_key, table.reference_ends())));
+        }
+        hex(&digest.finalize())
+    }
+}
+
+/// Bytes in hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Something of the project that a migration of rows leaves behind.
@@ -170,18 +201,18 @@ impl TableSchema {
         if self.primary_key != later.primary_key {
             lines.push(format!("{name}: another primary key"));
         }
-        let ends = |table: &Self| {
-            let mut ends: Vec<_> = table
-                .foreign_keys
-                .iter()
-                .map(|foreign| (foreign.columns.clone(), foreign.parent.clone(), foreign.parent_columns.clone()))
-                .collect();
-            ends.sort();
-            ends
-        };
-        if ends(self) != ends(later) {
+        if self.reference_ends() != later.reference_ends() {
             lines.push(format!("{name}: other references"));
         }
+    }
+
+    /// Both ends of each reference, in an order of their own: a source may list them in any.
+    fn reference_ends(&self) -> Vec<(&[FieldName], &TableName, &[FieldName])> {
+        let foreign_keys = self.foreign_keys.iter();
+        let mut ends: Vec<_> =
+            foreign_keys.map(|foreign| (&*foreign.columns, &foreign.parent, &*foreign.parent_columns)).collect();
+        ends.sort();
+        ends
     }
 
     /// Whether every row has another key in these columns, as far as the catalog tells.

@@ -76,6 +76,7 @@ fn plan(tables: Vec<PlanTable>, adopted: Vec<AdoptedTable>) -> Plan {
     Plan {
         version: PLAN_VERSION,
         fingerprint: "0123456789abcdef".into(),
+        source_schema: String::new(),
         sink: SinkPlan {
             functions: "convex".into(),
             module: "migrate".into(),

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use convex_sink::{ConvexSettings, ConvexSink};
+use migrate_core::catalog::Catalog;
 use migrate_core::layer::{Bisect, DryRun, Limit, Retry, RetryPolicy, Timeout};
 use migrate_core::names::TableName;
 use migrate_core::observe::{Fanout, Observer};
@@ -111,6 +112,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
     // The checks come before the state: a run that cannot begin leaves nothing behind.
     let check = Pipeline::new(plan.clone(), source.clone(), sink.clone(), Arc::new(MemoryState::new()));
     with_options(check, arguments).check().await?;
+    refuse_drift(arguments, &plan, &*source).await?;
     let (folder, state): (Option<RunFolder>, Arc<dyn StateStore>) = if arguments.dry_run {
         (None, Arc::new(MemoryState::new()))
     } else {
@@ -121,6 +123,26 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
     state.bind(&plan.fingerprint).await?;
     let pipeline = with_options(Pipeline::new(plan.clone(), source, sink, state.clone()), arguments).observer(observer);
     Ok(Run { plan, pipeline, builder, progress, state, folder })
+}
+
+/// A plan is for the schema it was made for: what has changed since would be lost or refused row by row.
+async fn refuse_drift(arguments: &Arguments, plan: &Plan, source: &dyn Source) -> Result<()> {
+    let planned: Catalog = files::read_json(&arguments.project.catalog(), "migrate-discover")?;
+    let drifted = |message: &str, remedy: &str| Err(Error::new(ErrorKind::Config, message).with_remedy(remedy));
+    if planned.digest(plan.source_tables()) != plan.source_schema {
+        return drifted("use plan.json: catalog.json is of another schema than it was made for", "run: migrate-plan");
+    }
+    let lines = planned.drift(&source.discover().await?, plan.source_tables());
+    if lines.is_empty() {
+        return Ok(());
+    }
+    for line in &lines {
+        output::note(&format!("  {line}"));
+    }
+    drifted(
+        "use plan.json: the source's schema has changed since, as listed above",
+        "run: migrate-discover, then migrate-plan",
+    )
 }
 
 fn with_options(mut pipeline: Pipeline, arguments: &Arguments) -> Pipeline {

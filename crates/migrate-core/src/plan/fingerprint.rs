@@ -1,8 +1,7 @@
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 use super::{Plan, RunConfig};
+use crate::catalog::hex;
 use crate::error::{Error, ErrorKind, Result};
 
 /// SHA-256, in hex, of everything in a plan that decides what comes out: not of its fingerprint, and not of the run's
@@ -11,8 +10,5 @@ pub(super) fn fingerprint(plan: &Plan) -> Result<String> {
     let decides = Plan { fingerprint: String::new(), run: RunConfig::default(), ..plan.clone() };
     let text = serde_json::to_string(&decides)
         .map_err(|error| Error::new(ErrorKind::Unexpected, "write the plan as JSON").with_source(error))?;
-    Ok(Sha256::digest(text.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+    Ok(hex(&Sha256::digest(text.as_bytes())))
 }

@@ -39,6 +39,8 @@ pub struct Plan {
     pub version: u32,
     /// SHA-256 of everything below, in hex.
     pub fingerprint: String,
+    /// Digest of the source's schema that the plan was made for: [`crate::catalog::Catalog::digest`] of its tables.
+    pub source_schema: String,
     /// Where the documents go.
     pub sink: SinkPlan,
     /// Tables to migrate, parents before children.
@@ -116,6 +118,13 @@ pub struct PlanTable {
     /// The table's comment at the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
+}
+
+impl Plan {
+    /// The tables it rests on: migrated ones, then adopted ones.
+    pub fn source_tables(&self) -> impl Iterator<Item = &TableName> {
+        self.tables.iter().map(|table| &table.source).chain(self.adopted.iter().map(|table| &table.source))
+    }
 }
 
 impl PlanTable {

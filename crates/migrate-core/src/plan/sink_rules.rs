@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
+
+use crate::catalog::hex;
 
 /// What a sink takes as names, and how many indexes. The sink's adapter says it; planning keeps to it.
 ///
@@ -68,10 +69,7 @@ impl SinkRules {
         }
         if mended.len() > self.name_length {
             let digest = Sha256::digest(name.as_bytes());
-            let tail = digest.iter().take(3).fold(String::new(), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            });
+            let tail: String = hex(&digest).chars().take(6).collect();
             mended.truncate(self.name_length.saturating_sub(tail.len() + 1));
             mended = format!("{mended}_{tail}");
         }

@@ -83,6 +83,7 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) 
     let mut plan = Plan {
         version: PLAN_VERSION,
         fingerprint: String::new(),
+        source_schema: String::new(),
         sink: SinkPlan {
             functions: config.convex.functions.clone(),
             module: config.convex.module.clone(),
@@ -96,6 +97,7 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) 
         run: config.run.clone(),
         notes: builder.notes,
     };
+    plan.source_schema = catalog.digest(plan.source_tables());
     plan.fingerprint = fingerprint(&plan)
         .map_err(|error| vec![PlanIssue { path: Vec::new(), message: error.to_string(), remedy: None }])?;
     Ok(plan)

@@ -42,7 +42,7 @@ pub(super) async fn copy_partition(
         resolver: shared.resolver.clone(),
         sink: shared.sink.clone(),
     };
-    let mut pages = read_ahead(shared, partition.clone(), preparer.chain.columns().clone(), after);
+    let mut pages = read_ahead(shared, table, partition.clone(), preparer.chain.columns().clone(), after);
     let mut batcher = Batcher::new(shared.batch_records(), shared.sink.capabilities().batch_bytes);
     let mut writes: VecDeque<Write> = VecDeque::new();
     let result = async {
@@ -120,12 +120,14 @@ fn stopped() -> Error {
 /// Reads pages ahead in a task of its own. The channel bounds how far; an empty page or an error is the last item.
 pub(super) fn read_ahead(
     shared: &Arc<Shared>,
+    table: &PlanTable,
     partition: PartitionId,
     columns: Arc<[FieldName]>,
     mut after: Option<Cursor>,
 ) -> mpsc::Receiver<Result<Page>> {
     let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
     let shared = shared.clone();
+    let key: Arc<[FieldName]> = table.key.as_slice().into();
     tokio::spawn(async move {
         loop {
             if shared.stop.is_requested() {
@@ -135,6 +137,7 @@ pub(super) fn read_ahead(
             let request = PageRequest {
                 table: partition.table.clone(),
                 columns: columns.clone(),
+                key: key.clone(),
                 range: partition.range.clone(),
                 after: after.clone(),
                 limit: shared.plan.run.page_rows.max(1),

@@ -110,6 +110,6 @@ pub trait Source: Debug + Send + Sync {
     /// call.
     ///
     /// # Errors
-    /// `Config` for a key that was not made of these columns, and for a table whose rows have no key but their place.
+    /// `Config` for a key that was not made of these columns, and for a table of which no key is known.
     async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>>;
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use migrate_core::catalog::{Catalog, RowKey, ScalarKind, TableSchema};
+use migrate_core::catalog::{Catalog, ScalarKind, TableSchema};
 use migrate_core::names::{FieldName, SourceKey, TableName};
 use migrate_core::record::{Record, RecordShape};
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
@@ -348,14 +348,11 @@ impl Source for SupabaseSource {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let RowKey::Columns(key) = self.table(table).await?.row_key() else {
-            return Err(Error::new(ErrorKind::Config, "look rows up in a table without a key")
-                .with_context("table", table)
-                .with_remedy("add a primary key to the table, or leave it out of the plan"));
-        };
+        let row_key = self.table(table).await?.row_key();
+        let key = row_key.fields();
         let hidden = key.iter().filter(|column| !columns.contains(column));
         let all: Arc<[FieldName]> = columns.iter().chain(hidden).cloned().collect();
-        let read = self.prepare(table, &all, &Arc::from(key)).await?;
+        let read = self.prepare(table, &all, &key.into()).await?;
         let is_whole = all.len() == columns.len();
         let shape = Arc::new(RecordShape {
             table: table.clone(),

@@ -83,6 +83,11 @@ impl TableRead {
         let mut reads = Vec::with_capacity(columns.len());
         let mut selects = Vec::with_capacity(columns.len());
         for (index, name) in columns.iter().enumerate() {
+            if name.as_str() == "*" {
+                // In quotes, too (PostgREST `SqlFragment.hs`, `pgFmtColumn`).
+                return Err(config("read the column *, which the data API takes for all columns".to_owned())
+                    .with_remedy("rename it, or leave it out of the plan"));
+            }
             let source_type = type_of(name)?;
             let quoted = quote(name.as_str());
             // jsonb `null` and SQL NULL look the same in an answer, and only as text do numbers keep their spelling.
@@ -190,9 +195,12 @@ pub(crate) mod tests {
     fn keys_and_columns_must_be_there() {
         let keyed = table(2, &[("a", "int32"), ("b", "int32"), ("c", "text")]);
         assert_eq!(TableRead::new(&keyed, &fields(&["c", "b", "a"]), &keyed.primary_key).unwrap().shape.key, [2, 1]);
-        for (table, columns) in
-            [(&keyed, ["a", "c"]), (&keyed, ["a", "gone"]), (&table(0, &[("a", "text"), ("b", "text")]), ["a", "b"])]
-        {
+        for (table, columns) in [
+            (&keyed, ["a", "c"]),
+            (&table(1, &[("a", "text"), ("*", "text")]), ["a", "*"]),
+            (&keyed, ["a", "gone"]),
+            (&table(0, &[("a", "text"), ("b", "text")]), ["a", "b"]),
+        ] {
             let error = TableRead::new(table, &fields(&columns), &table.primary_key).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains("payments"));

@@ -170,7 +170,7 @@ impl TableSchema {
 }
 
 /// The pseudo column of a row's place in its table: block and number, such as `(0,4)`. It is no column of the table, but
-/// can be read like one (PostgreSQL documentation, "System Columns").
+/// can be read like one (Postgres documentation, "System Columns").
 pub const PLACE: &str = "ctid";
 
 /// The pseudo column of the table that a row is stored in: a partition's number, such as `16900`.
@@ -428,7 +428,7 @@ pub enum ScalarKind {
     Range,
     /// `point`, `box`, `polygon` and other shapes of Postgres itself.
     Shape,
-    /// PostGIS `geometry` or `geography`, as hex EWKB.
+    /// `PostGIS` `geometry` or `geography`, as hex EWKB.
     Geometry,
     /// `vector` or `halfvec` of pgvector.
     Vector,

@@ -206,13 +206,14 @@ impl PlaceRead<'_> {
                 compare(PLACE, Comparison::Lt, &block_start(to)),
             ];
             match self.send(window, "", 1, bytes).await {
-                Ok(records) => match records.first() {
-                    Some(record) => {
+                Ok(records) => {
+                    if let Some(record) = records.first() {
                         let block = block_of(record).filter(|block| (from..to).contains(block));
                         found = Some(block.ok_or_else(|| self.no_place())?);
+                    } else {
+                        (from, step) = (to, step.saturating_mul(2));
                     }
-                    None => (from, step) = (to, step.saturating_mul(2)),
-                },
+                }
                 // Many blocks without a live row: a search may take longer than the statement timeout.
                 Err(error) if is_too_large(&error) && step > 1 => step = (step / 2).min(SEARCHED),
                 Err(error) => return Err(error),

@@ -150,7 +150,9 @@ impl SupabaseSource {
         }
         let next = Some(last_cursor(&records, read, request.after.as_ref(), limit)?);
         if read.columns.len() > read.shape.fields.len() {
-            records.iter_mut().for_each(|record| record.values.truncate(read.shape.fields.len()));
+            for record in &mut records {
+                record.values.truncate(read.shape.fields.len());
+            }
         }
         Ok(Page { records, next, bytes })
     }

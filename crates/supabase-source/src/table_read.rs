@@ -129,7 +129,7 @@ impl TableRead {
     }
 }
 
-/// The type of a system column that a table has and a view has not (PostgreSQL documentation, "System Columns"). Both
+/// The type of a system column that a table has and a view has not (Postgres documentation, "System Columns"). Both
 /// come as JSON strings.
 fn pseudo_type(table: &TableSchema, name: &FieldName) -> Option<SourceType> {
     match (table.kind, name.as_str()) {

@@ -87,7 +87,7 @@ impl Respond for Heap {
             // A search stops at any row.
             "" => rows.reverse(),
             "\"ctid\".desc" => rows.sort_by_key(|row| std::cmp::Reverse(row.0)),
-            "\"ctid\".asc" | "\"ctid\".asc,\"tableoid\".asc" => rows.sort(),
+            "\"ctid\".asc" | "\"ctid\".asc,\"tableoid\".asc" => rows.sort_unstable(),
             "\"tableoid\".asc" => rows.sort_by_key(|row| row.1),
             other => panic!("an order of {other}"),
         }

@@ -1,5 +1,7 @@
 //! Pages of the real `PostgREST` against what SQL says: every row once, in the order of its key, whatever the key is.
 
+use std::fmt::Write as _;
+
 use migrate_core::names::{FieldName, SourceKey, TableName};
 use migrate_core::record::Record;
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
@@ -190,9 +192,9 @@ async fn keys_of_every_type_page_without_loss() {
         "create type mood as enum ('sad', 'a,b', 'it''s \"fine\"', 'é+%', 'ok'); create domain address as text;",
     );
     for (index, (kind, values)) in TYPES.iter().enumerate() {
-        sql += &format!("create table t{index} (k {kind} primary key, n int not null);");
+        let _ = write!(sql, "create table t{index} (k {kind} primary key, n int not null);");
         for (n, value) in values.iter().enumerate() {
-            sql += &format!("insert into t{index} values ({}, {n});", literal(value));
+            let _ = write!(sql, "insert into t{index} values ({}, {n});", literal(value));
         }
     }
     let project = project(&sql, 3).await;
@@ -219,7 +221,7 @@ async fn keys_of_any_text_page_without_loss() {
     let mut state = 0x2545_F491_u32;
     for _ in 0..150 {
         let mut text = String::new();
-        for _ in 0..1 + state % 7 {
+        for _ in 0..=state % 7 {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             text.push(signs[(state >> 16) as usize % signs.len()]);
         }
@@ -309,14 +311,16 @@ async fn names_of_any_kind_are_read() {
     let tables = ["Order Items", "a.b", "say \"x\"", "a,b", "é/ü?#%&+", "select", "rpc", "(x)", "a\\b"];
     let mut sql = String::new();
     for (at, column) in columns.iter().enumerate() {
-        sql += &format!(
+        let _ = write!(
+            sql,
             "create table c{at} ({0} text, second int, n int, primary key ({0}, second));",
             identifier(column)
         );
-        sql += &format!("insert into c{at} select chr(97 + g % 3), g, g from generate_series(1, 7) g;");
+        let _ = write!(sql, "insert into c{at} select chr(97 + g % 3), g, g from generate_series(1, 7) g;");
     }
     for table in tables {
-        sql += &format!(
+        let _ = write!(
+            sql,
             "create table {0} (id int primary key, n int); insert into {0} select g, g from generate_series(1, 5) g;",
             identifier(table)
         );

@@ -227,6 +227,64 @@ impl TableSchema {
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name.as_str() == name)
     }
+
+    /// What tells the table's rows apart, where nobody names anything else: the primary key, else the smallest unique
+    /// key without NULLs whose values have a text, else the place where a row is stored.
+    ///
+    /// Views and foreign tables have no such place: without a key theirs is [`RowKey::Columns`] of none, and whoever
+    /// wants to read them must name one.
+    #[must_use]
+    pub fn row_key(&self) -> RowKey {
+        if !self.primary_key.is_empty() {
+            return RowKey::Columns(self.primary_key.clone());
+        }
+        let can_be_key = |name: &FieldName| {
+            self.column(name.as_str()).is_some_and(|column| {
+                let source_type = &column.source_type;
+                let has_text = !matches!(source_type.scalar, ScalarKind::Json | ScalarKind::Composite);
+                !column.nullable && !source_type.array && has_text
+            })
+        };
+        let unique = self.unique_keys.iter().flatten().filter(|key| !key.is_empty() && key.iter().all(can_be_key));
+        if let Some(key) = unique.min_by_key(|key| key.len()) {
+            return RowKey::Columns(key.clone());
+        }
+        match self.kind {
+            TableKind::Table => RowKey::Place(vec![FieldName::from(PLACE)]),
+            TableKind::Partitioned => RowKey::Place(vec![FieldName::from(PLACE_TABLE), FieldName::from(PLACE)]),
+            TableKind::View | TableKind::MaterializedView | TableKind::Foreign => RowKey::Columns(Vec::new()),
+        }
+    }
+}
+
+/// The pseudo column of a row's place in its table: block and number, such as `(0,4)`. It is no column of the table, but
+/// can be read like one (Postgres documentation, "System Columns").
+pub const PLACE: &str = "ctid";
+
+/// The pseudo column of the table that a row is stored in: a partition's number, such as `16900`.
+pub const PLACE_TABLE: &str = "tableoid";
+
+/// What tells the rows of a table apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowKey {
+    /// These columns, in key order; none where nothing is known to.
+    Columns(Vec<FieldName>),
+    /// The row's place: the pseudo column [`PLACE`], of a partitioned table after [`PLACE_TABLE`].
+    ///
+    /// An update moves a row to another place, and so does a restore or `VACUUM FULL`. A row that is updated while its
+    /// table is read may be seen twice or not at all, and a second run takes moved rows for new ones: such a table is to
+    /// be left alone until it is migrated.
+    Place(Vec<FieldName>),
+}
+
+impl RowKey {
+    /// The columns, pseudo or not, in key order.
+    #[must_use]
+    pub fn fields(&self) -> &[FieldName] {
+        match self {
+            Self::Columns(fields) | Self::Place(fields) => fields,
+        }
+    }
 }
 
 /// What rows are read from.
@@ -506,4 +564,46 @@ pub enum OnDelete {
     SetNull,
     /// The reference becomes its default.
     SetDefault,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Vec<FieldName> {
+        names.iter().copied().map(FieldName::from).collect()
+    }
+
+    fn table(kind: TableKind, unique_keys: Option<&[&[&str]]>) -> TableSchema {
+        let column = |name: &str, scalar, nullable| Column {
+            nullable,
+            ..Column::new(name.into(), SourceType::new(format!("{scalar:?}"), scalar))
+        };
+        TableSchema {
+            kind,
+            columns: vec![
+                column("a", ScalarKind::Text, false),
+                column("b", ScalarKind::Int8, false),
+                column("maybe", ScalarKind::Uuid, true),
+                column("json", ScalarKind::Json, false),
+            ],
+            unique_keys: unique_keys.map(|keys| keys.iter().map(|key| names(key)).collect()),
+            ..TableSchema::new("t".parse().unwrap())
+        }
+    }
+
+    #[test]
+    fn rows_are_told_apart_by_the_best_that_is_known() {
+        let keyed = TableSchema { primary_key: names(&["b"]), ..table(TableKind::Table, Some(&[&["a"]])) };
+        assert_eq!(keyed.row_key(), RowKey::Columns(names(&["b"])));
+        let unique = table(TableKind::Partitioned, Some(&[&["maybe"], &["json"], &["a", "b"], &["b"], &["a"]]));
+        assert_eq!(unique.row_key(), RowKey::Columns(names(&["b"])));
+        for keys in [None, Some([].as_slice()), Some([["maybe"].as_slice(), &["json"], &["gone"]].as_slice())] {
+            assert_eq!(table(TableKind::Table, keys).row_key(), RowKey::Place(names(&["ctid"])));
+        }
+        assert_eq!(table(TableKind::Partitioned, None).row_key(), RowKey::Place(names(&["tableoid", "ctid"])));
+        for kind in [TableKind::View, TableKind::MaterializedView, TableKind::Foreign] {
+            assert!(table(kind, None).row_key().fields().is_empty());
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::names::{FieldName, SourceKey, TableName};
 use crate::record::Record;
 
-/// A place in a table's key order: the key texts of the last row read, in key order.
+/// A place in the order that a table is read in: the key texts of the last row read, in the order of the key's columns.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(pub Vec<String>);
@@ -43,6 +43,11 @@ pub struct PageRequest {
     pub table: TableName,
     /// Columns to read, in the order the records shall have; key columns are among them.
     pub columns: Arc<[FieldName]>,
+    /// The columns that tell the rows apart and order the pages, in key order. The records' shape has them as its key.
+    ///
+    /// They need not be the primary key: any columns without NULLs in which no two rows are the same will do, and the
+    /// pseudo columns of [`crate::catalog::RowKey::Place`].
+    pub key: Arc<[FieldName]>,
     /// The part of the table.
     pub range: KeyRange,
     /// Read what comes after this place; `None` from the start of the range.
@@ -51,14 +56,14 @@ pub struct PageRequest {
     pub limit: usize,
 }
 
-/// Rows in key order.
+/// Rows in the order they are read in.
 #[derive(Debug, Clone)]
 pub struct Page {
     /// The rows; empty only at the end of the range.
     pub records: Vec<Record>,
     /// Where the next page starts; `None` exactly when `records` is empty.
     pub next: Option<Cursor>,
-    /// Bytes of the body as it was sent, 0 where that means nothing.
+    /// Bytes of the rows as the source wrote them, after decompression; 0 where that means nothing.
     pub bytes: u64,
 }
 
@@ -76,22 +81,35 @@ pub trait Source: Debug + Send + Sync {
     /// What is there. Tables that were asked for and are not there are in it with their state.
     async fn discover(&self) -> Result<Catalog>;
 
-    /// The exact number of rows now, or `None` where the source cannot tell.
+    /// The exact number of rows now that `read_page` would read, or `None` where the source cannot tell.
     ///
     /// # Errors
     /// `TableMissing` and `Forbidden` name the table.
     async fn count(&self, table: &TableName) -> Result<Option<u64>>;
 
-    /// Cuts a table into at most `wanted` ranges that are disjoint and together the whole table; at least one.
-    async fn partitions(&self, table: &TableName, wanted: usize) -> Result<Vec<KeyRange>>;
+    /// Cuts a table that is read by `key` into at most `wanted` ranges that are disjoint and together the whole table; at
+    /// least one.
+    async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>>;
 
-    /// Reads one page, in ascending key order, strictly after `request.after`.
+    /// Reads one page, strictly after `request.after`.
     ///
-    /// Stateless. A page may be shorter than the limit; only an empty page ends a range.
+    /// Pages follow one total order of the key, which is the same in every call: ascending, by the first key column
+    /// first, but for rows that are read by their place. Stateless. A page may be shorter than the limit; only an empty
+    /// page ends a range.
+    ///
+    /// # Errors
+    /// `Config` for a column that the table lacks, or a key that cannot order its rows. `TooLarge` when not even one row
+    /// can be read within the source's limits of time and size: a source asks for fewer rows by itself, so nobody can
+    /// repeat the call in smaller parts, and its remedy says which limit to lift or which column to leave out.
     async fn read_page(&self, request: PageRequest) -> Result<Page>;
 
     /// Reads some columns of the rows with these keys: same length and order as `keys`, `None` where there is no row.
     ///
-    /// The records' fields are `columns` in that order. Empty `keys` make no call.
+    /// The keys are of the columns of [`crate::catalog::TableSchema::row_key`]. A source that reads only some rows of a
+    /// table finds the others here all the same. The records' fields are `columns` in that order. Empty `keys` make no
+    /// call.
+    ///
+    /// # Errors
+    /// `Config` for a key that was not made of these columns, and for a table of which no key is known.
     async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>>;
 }

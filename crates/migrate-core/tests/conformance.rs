@@ -68,6 +68,23 @@ fn sink_fixture(sink: &MemorySink) -> SinkFixture {
 }
 
 #[tokio::test]
+async fn a_table_without_a_key_is_read_by_place() {
+    let source = MemorySource::new(4);
+    let columns = || vec![column("note", ScalarKind::Text)];
+    let rows = (0..30).map(|id| vec![Value::text(format!("n{}", id % 7))]).collect();
+    source.insert(table("items", &[], columns()).unwrap(), rows);
+    source.insert(table("none", &[], columns()).unwrap(), Vec::new());
+    let fixture = SourceFixture {
+        columns: ["ctid", "note"].map(Into::into).to_vec(),
+        key_columns: 1,
+        rows: 30,
+        unknown_key: "(1,1)".into(),
+        ..source_fixture()
+    };
+    check_source(&source, &fixture).await.unwrap();
+}
+
+#[tokio::test]
 async fn sources_and_their_layers_keep_their_promises() {
     check_source(&source(), &source_fixture()).await.unwrap();
     check_source(&Faulty::new(source(), Faults::default()), &source_fixture()).await.unwrap();

@@ -135,9 +135,10 @@ impl Source for Forward {
     async fn partitions(
         &self,
         table: &TableName,
+        key: &[migrate_core::names::FieldName],
         wanted: usize,
     ) -> migrate_core::Result<Vec<migrate_core::source::KeyRange>> {
-        self.0.partitions(table, wanted).await
+        self.0.partitions(table, key, wanted).await
     }
 
     async fn read_page(

@@ -27,6 +27,7 @@ use crate::table_read::TableRead;
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 
 const ACCEPT_PROFILE: HeaderName = HeaderName::from_static("accept-profile");
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The preference of every read of rows: timestamps come in UTC (PostgREST 12 and later).
@@ -102,7 +103,8 @@ impl Client {
     /// Reads rows, with the size of their body in bytes, decompressed.
     ///
     /// # Errors
-    /// As [`parse_error`] and [`decode`]; `Unavailable` when fewer rows came than the answer's `Content-Range` says.
+    /// As [`parse_error`] and [`decode`]; `Unavailable` when fewer rows came than the answer's `Content-Range` says;
+    /// `Protocol` when there are instants among them and the server does not say that it wrote them in UTC.
     pub(crate) async fn rows(&self, query: &ReadQuery, read: &TableRead, action: &str) -> Result<(Vec<Record>, u64)> {
         let attempt = self.attempt(action, Some(&query.table));
         let reply = self.send(Method::GET, self.compose(query, &attempt)?, IN_UTC, &attempt).await?;
@@ -111,6 +113,13 @@ impl Client {
         if reply.row_span().is_some_and(|rows| rows != records.len() as u64) {
             let text = format!("{action}: the answer holds fewer rows than it says");
             return Err(Error::new(ErrorKind::Unavailable, text).with_context("table", &query.table));
+        }
+        if read.has_instants() && !records.is_empty() && !reply.is_applied(IN_UTC) {
+            let text = format!("{action}: the server does not say that it writes timestamptz in UTC");
+            return Err(Error::new(ErrorKind::Protocol, text).with_context("table", &query.table).with_remedy(
+                "use PostgREST 12 or later with db-timezone-enabled, and let no proxy take the headers Prefer and \
+                 Preference-Applied away",
+            ));
         }
         tracing::debug!(table = %query.table, rows = records.len(), bytes = reply.body.len(), "read rows");
         Ok((records, reply.body.len() as u64))
@@ -133,8 +142,16 @@ impl Client {
     /// # Errors
     /// As [`parse_error`].
     pub(crate) async fn count(&self, table: &TableName) -> Result<u64> {
+        self.count_where(table, &[]).await
+    }
+
+    /// As [`Client::count`], of the rows that filters hold for.
+    ///
+    /// # Errors
+    /// As [`parse_error`].
+    pub(crate) async fn count_where(&self, table: &TableName, filters: &[Filter]) -> Result<u64> {
         let attempt = self.attempt("count the rows", Some(table));
-        let query = ReadQuery { limit: Some(0), ..ReadQuery::of(table) };
+        let query = ReadQuery { limit: Some(0), filters: filters.to_vec(), ..ReadQuery::of(table) };
         let mut reply = self.send(Method::HEAD, self.compose(&query, &attempt)?, COUNTED, &attempt).await?;
         if !reply.status.is_success() && proxy_status_code(&reply.headers).is_none() {
             reply = self.send(Method::GET, self.compose(&query, &attempt)?, COUNTED, &attempt).await?;
@@ -192,6 +209,7 @@ impl Client {
         if let Some(select) = &query.select {
             builder = builder.select(select);
         }
+        let mut parameters: Vec<(&str, String)> = Vec::new();
         for filter in &query.filters {
             builder = match filter {
                 Filter::Compare(column, Comparison::Eq, value) => builder.eq(column, value),
@@ -200,13 +218,17 @@ impl Client {
                 Filter::Compare(column, Comparison::Lt, value) => builder.lt(column, value),
                 Filter::In(column, values) => builder.in_(column, values),
                 Filter::Or(conditions) => builder.or(conditions),
+                Filter::Parameter(name, value) => {
+                    parameters.push((name, value.clone()));
+                    builder
+                }
             };
         }
         if let Some(order) = &query.order {
             builder = builder.order(order);
         }
-        let limit: Vec<_> = query.limit.iter().map(|limit| ("limit", limit.to_string())).collect();
-        let built = builder.build().query(&limit).build();
+        parameters.extend(query.limit.iter().map(|limit| ("limit", limit.to_string())));
+        let built = builder.build().query(&parameters).build();
         let built = built.map_err(|_| protocol_error(attempt, "the request cannot be built"))?;
         let headers = built.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         Self::composed(built.url().as_str(), headers, query.table.schema(), attempt)
@@ -246,6 +268,12 @@ impl Reply {
         last.checked_sub(first)?.checked_add(1)
     }
 
+    /// Whether `Preference-Applied` names this preference (RFC 7240 §3; PostgREST `Preferences.hs`).
+    fn is_applied(&self, preference: &str) -> bool {
+        let values = self.headers.get_all(PREFERENCE_APPLIED).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).any(|applied| applied.trim().eq_ignore_ascii_case(preference))
+    }
+
     /// The total in `Content-Range: 0-24/3573`.
     fn total(&self) -> Option<u64> {
         self.content_range()?.1.parse().ok()
@@ -270,6 +298,7 @@ mod tests {
                 Filter::Compare("\"id\"".into(), Comparison::Gt, "2024-01-01T00:00:00+05:30".into()),
                 Filter::In("\"k\"".into(), vec!["\"a,b\"".into(), "\"c\"".into()]),
                 Filter::Or("and(\"a\".eq.\"x\")".into()),
+                Filter::Parameter("or".into(), "(a.gt.1,b.eq.+)".into()),
             ],
             order: Some("\"id\".asc".into()),
             limit: Some(7),
@@ -280,7 +309,8 @@ mod tests {
             composed.url.as_str(),
             "https://abc.supabase.co/rest/v1/a%20b%2Fc%3F%23%C3%A9?select=%22id%22%2C%22j%22%3A%22meta%22%3A%3Atext\
              &%22id%22=gt.2024-01-01T00%3A00%3A00%2B05%3A30&%22k%22=in.%28%22a%2Cb%22%2C%22c%22%29\
-             &or=%28and%28%22a%22.eq.%22x%22%29%29&order=%22id%22.asc&limit=7"
+             &or=%28and%28%22a%22.eq.%22x%22%29%29&order=%22id%22.asc\
+             &or=%28a.gt.1%2Cb.eq.%2B%29&limit=7"
         );
         assert_eq!(composed.headers[ACCEPT], "application/json");
         assert_eq!(composed.headers[ACCEPT_PROFILE].as_bytes(), "schéma".as_bytes());
@@ -289,6 +319,16 @@ mod tests {
         assert_eq!(root.url.as_str(), "https://abc.supabase.co/rest/v1/");
         assert_eq!(root.headers[ACCEPT], "application/openapi+json");
         assert!(!format!("{client:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn preferences_are_applied_when_they_are_named() {
+        let applied = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(PREFERENCE_APPLIED, HeaderValue::from_static(text))]);
+            Reply { status: StatusCode::OK, headers, body: Vec::new() }.is_applied(IN_UTC)
+        };
+        assert!(applied("timezone=UTC") && applied("handling=strict, timezone=UTC"));
+        assert!(!applied("timezone=UTC+3") && !applied("count=exact"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reads a Supabase project through PostgREST: a [`migrate_core::Source`] over `/rest/v1`.
 //!
-//! Pages are read by primary key and end on an empty page only, numbers and JSON keep their exact text, and a key that
+//! Pages are read by a key, or by the place of rows that have none, and end on an empty page only, numbers and JSON keep their exact text, and a key that
 //! row-level security would blind is refused. Every request is a GET or a HEAD, so any call may be repeated; this crate
 //! repeats none but the ones that were too large, in smaller pages. Retries are a layer of `migrate-core`.
 
@@ -10,10 +10,12 @@ mod discover;
 mod error_rules;
 mod errors;
 mod fetch;
+mod filter;
 mod key;
 mod openapi;
 mod page_size;
 mod partition;
+mod place;
 mod query;
 mod settings;
 mod source;

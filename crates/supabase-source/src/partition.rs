@@ -2,6 +2,8 @@
 
 use migrate_core::source::KeyRange;
 
+use crate::place::block_start;
+
 /// Equal spans between the smallest and the largest leading key. The outer ranges are open, for rows that come later.
 pub(crate) fn integer_ranges(smallest: i64, largest: i64, wanted: usize) -> Vec<KeyRange> {
     let (smallest, largest) = (i128::from(smallest), i128::from(largest));
@@ -15,6 +17,13 @@ pub(crate) fn integer_ranges(smallest: i64, largest: i64, wanted: usize) -> Vec<
 pub(crate) fn uuid_ranges(wanted: usize) -> Vec<KeyRange> {
     let ranges = u64::try_from(wanted).unwrap_or(u64::MAX).clamp(1, 1 << 16);
     between((1..ranges).map(|index| format!("{:08x}-0000-0000-0000-000000000000", (index << 32) / ranges)))
+}
+
+/// Equal spans of the blocks from 0 to `last`, by the places they begin with.
+pub(crate) fn block_ranges(last: u64, wanted: usize) -> Vec<KeyRange> {
+    let ranges = integer_ranges(0, i64::try_from(last).unwrap_or(i64::MAX), wanted);
+    let place = |cut: Option<String>| cut.map(block_start);
+    ranges.into_iter().map(|range| KeyRange { lower: place(range.lower), upper: place(range.upper) }).collect()
 }
 
 /// The ranges between cuts, each cut the first key after one.

@@ -30,6 +30,8 @@ pub(crate) enum Filter {
     In(String, Vec<String>),
     /// `or=(…)`, the conditions written out already.
     Or(String),
+    /// A whole parameter, name and value, as a row filter gives it.
+    Parameter(String, String),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +79,8 @@ pub(crate) fn ascending(columns: &[FieldName]) -> String {
 /// For a key of k columns after (x, y): first the rest of the started prefix, `a=eq.x & b=gt.y order b`, then what comes
 /// after it, `a=gt.x order a,b`. Every one is a plain index range, which `a>x or (a=x and b>y)` is not.
 ///
+/// Row filters hold beside the conditions on the key, also on a key column: PostgREST joins all parameters by AND.
+///
 /// # Errors
 /// `Config` when the cursor was not made of this key.
 pub(crate) fn keyset_queries(
@@ -84,18 +88,19 @@ pub(crate) fn keyset_queries(
     key: &[FieldName],
     range: &KeyRange,
     after: Option<&Cursor>,
+    rows: &[Filter],
     select: &str,
     limit: usize,
 ) -> Result<Vec<ReadQuery>> {
     let query = |filters: Vec<Filter>, order: &[FieldName]| ReadQuery {
         select: Some(select.to_owned()),
-        filters,
+        filters: filters.into_iter().chain(rows.iter().cloned()).collect(),
         order: Some(ascending(order)),
         limit: Some(limit),
         ..ReadQuery::of(table)
     };
     let Some(leading) = key.first() else {
-        return Err(Error::new(ErrorKind::Config, "read a table without a primary key").with_context("table", table));
+        return Err(Error::new(ErrorKind::Config, "read a table without a key").with_context("table", table));
     };
     let compare = |column: &FieldName, comparison, value: &str| {
         Filter::Compare(quote(column.as_str()), comparison, value.to_owned())
@@ -108,7 +113,7 @@ pub(crate) fn keyset_queries(
     if after.len() != key.len() {
         return Err(Error::new(
             ErrorKind::Config,
-            format!("continue after a key of {} columns where the primary key has {}", after.len(), key.len()),
+            format!("continue after a key of {} columns where the key has {}", after.len(), key.len()),
         )
         .with_context("table", table)
         .with_remedy("the table's key has changed since the checkpoint: run again with --fresh"));
@@ -178,7 +183,7 @@ mod tests {
     fn queries(key: &[&str], range: &KeyRange, after: Option<&[&str]>) -> Vec<ReadQuery> {
         let table = "t".parse().unwrap();
         let after = after.map(|parts| Cursor(parts.iter().map(ToString::to_string).collect()));
-        keyset_queries(&table, &names(key), range, after.as_ref(), "\"a\"", 10).unwrap()
+        keyset_queries(&table, &names(key), range, after.as_ref(), &[], "\"a\"", 10).unwrap()
     }
 
     #[test]
@@ -202,11 +207,23 @@ mod tests {
     }
 
     #[test]
+    fn row_filters_hold_beside_every_condition_on_the_key() {
+        let filter = Filter::Parameter("a".into(), "lt.7".into());
+        let cursor = Cursor(vec!["1".into(), "2".into()]);
+        for after in [None, Some(&cursor)] {
+            let table = "t".parse().unwrap();
+            let rows = std::slice::from_ref(&filter);
+            let queries = keyset_queries(&table, &names(&["a", "b"]), &KeyRange::all(), after, rows, "", 1).unwrap();
+            assert!(queries.iter().all(|query| query.filters.last() == Some(&filter)));
+        }
+    }
+
+    #[test]
     fn foreign_cursors_and_keyless_tables_are_refused() {
         let table: TableName = "t".parse().unwrap();
         let cursor = Cursor(vec!["1".into()]);
         for key in [names(&["a", "b"]), names(&[])] {
-            let error = keyset_queries(&table, &key, &KeyRange::all(), Some(&cursor), "", 1).unwrap_err();
+            let error = keyset_queries(&table, &key, &KeyRange::all(), Some(&cursor), &[], "", 1).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
         }
     }

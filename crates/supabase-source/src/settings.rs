@@ -1,5 +1,6 @@
 //! What the source is told: address, key, schema, and what it may do.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -25,6 +26,11 @@ pub struct SupabaseSettings {
     pub schema: String,
     /// Tables that discovery reports even where the project does not list them.
     pub expected_tables: Vec<TableName>,
+    /// Which rows of a table are read, in PostgREST's query syntax: `status=eq.active&or=(price.gt.1,price.is.null)`.
+    ///
+    /// It is written as in an address: `%26` is `&`, and as `+` means a space, a plus sign is `%2B`. It holds for pages
+    /// and counts, not for rows that are fetched by key or counted by discovery.
+    pub filters: BTreeMap<TableName, String>,
     /// Accepts a key that row-level security hides rows from.
     pub allow_partial: bool,
     /// Accepts plain HTTP to another host than this one, which sends the key in the clear.
@@ -47,6 +53,7 @@ impl SupabaseSettings {
             key: key.into(),
             schema: DEFAULT_SCHEMA.to_owned(),
             expected_tables: Vec::new(),
+            filters: BTreeMap::new(),
             allow_partial: false,
             allow_http: false,
             user_agent: DEFAULT_USER_AGENT.to_owned(),

@@ -1,6 +1,6 @@
 //! [`SupabaseSource`]: the contract of [`Source`] over PostgREST.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
@@ -13,20 +13,24 @@ use migrate_core::{Error, ErrorKind, Result, Source};
 
 use crate::client::Client;
 use crate::error_rules::LIFT_TIMEOUT;
+use crate::filter::RowFilter;
 use crate::key::{KeyKind, require_full_sight};
 use crate::page_size::{PageSizes, is_too_large};
-use crate::partition::{integer_ranges, uuid_ranges};
-use crate::query::{ReadQuery, keyset_queries, quote};
+use crate::partition::{block_ranges, integer_ranges, uuid_ranges};
+use crate::place::{PlaceRead, Windows, block_of};
+use crate::query::{Filter, ReadQuery, keyset_queries, quote};
 use crate::settings::SupabaseSettings;
 use crate::table_read::TableRead;
 use crate::{discover, fetch};
 
-type Reads = HashMap<(TableName, Arc<[FieldName]>), Arc<TableRead>>;
+/// By table, columns and key.
+type Reads = HashMap<(TableName, Arc<[FieldName]>, Arc<[FieldName]>), Arc<TableRead>>;
 
 /// A Supabase project, read through its data API.
 ///
 /// Pages are stateless but for two things that are learned: the columns' types, from the OpenAPI document or a catalog
-/// that is given, and how many rows a page of each table can have. It does not retry; put a retry layer around it.
+/// that is given, and how many rows, or blocks of rows, a page of each table can have. It does not retry; put a retry
+/// layer around it.
 #[derive(Debug)]
 pub struct SupabaseSource {
     settings: SupabaseSettings,
@@ -34,6 +38,8 @@ pub struct SupabaseSource {
     known: tokio::sync::Mutex<Known>,
     reads: std::sync::Mutex<Reads>,
     page_sizes: PageSizes,
+    windows: Windows,
+    filters: BTreeMap<TableName, RowFilter>,
 }
 
 /// Tables whose columns are known.
@@ -48,15 +54,19 @@ impl SupabaseSource {
     /// A source for the project. It sends nothing yet.
     ///
     /// # Errors
-    /// `Config` for an address, a key or an agent that cannot be one; a blinded key is refused by `check`.
+    /// `Config` for an address, a key, an agent or a row filter that cannot be one; a blinded key is refused by `check`.
     pub fn new(settings: SupabaseSettings) -> Result<Self> {
         let client = Client::new(&settings)?;
+        let parse = |(table, text): (&TableName, &String)| Ok((table.clone(), RowFilter::parse(table, text)?));
+        let filters = settings.filters.iter().map(parse).collect::<Result<_>>()?;
         Ok(Self {
+            filters,
             settings,
             client,
             known: tokio::sync::Mutex::default(),
             reads: std::sync::Mutex::default(),
             page_sizes: PageSizes::default(),
+            windows: Windows::default(),
         })
     }
 
@@ -91,43 +101,132 @@ impl SupabaseSource {
             .with_remedy("run: notify pgrst, 'reload schema'; then migrate-discover again"))
     }
 
-    async fn prepare(&self, table: &TableName, columns: &Arc<[FieldName]>) -> Result<Arc<TableRead>> {
-        let key = (table.clone(), columns.clone());
+    async fn prepare(
+        &self,
+        table: &TableName,
+        columns: &Arc<[FieldName]>,
+        row_key: &Arc<[FieldName]>,
+    ) -> Result<Arc<TableRead>> {
+        let key = (table.clone(), columns.clone(), row_key.clone());
         if let Some(read) = self.reads.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return Ok(read.clone());
         }
-        let read = Arc::new(TableRead::new(&*self.table(table).await?, columns)?);
+        let read = Arc::new(TableRead::new(&*self.table(table).await?, columns, row_key)?);
+        if read.by_place {
+            tracing::warn!(
+                %table,
+                "the table has no key and is read by the place of its rows: one that is updated meanwhile may come twice \
+                 or not at all"
+            );
+        }
         Ok(self.reads.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(read).clone())
+    }
+
+    /// The conditions of the table's row filter.
+    fn filters(&self, table: &TableName) -> &[Filter] {
+        self.filters.get(table).map_or(&[], |filter| &filter.parameters)
+    }
+
+    /// Names the table's row filter in an error that it may have caused.
+    fn explain(&self, table: &TableName) -> impl Fn(Error) -> Error {
+        let filter = self.filters.get(table);
+        move |error| match filter {
+            Some(filter) => filter.explain(error),
+            None => error,
+        }
     }
 
     /// One attempt at a page of at most `limit` rows.
     async fn try_page(&self, read: &TableRead, request: &PageRequest, limit: usize) -> Result<Page> {
+        let (mut records, bytes) = if read.by_place {
+            let filters = self.filters(&request.table);
+            let places = PlaceRead { client: &self.client, read, filters, windows: &self.windows };
+            places.rows(request, limit).await?
+        } else {
+            self.next_by_key(read, request, limit).await?
+        };
+        if records.is_empty() {
+            return Ok(Page { records, next: None, bytes });
+        }
+        let next = Some(last_cursor(&records, read, request.after.as_ref(), limit)?);
+        if read.columns.len() > read.shape.fields.len() {
+            for record in &mut records {
+                record.values.truncate(read.shape.fields.len());
+            }
+        }
+        Ok(Page { records, next, bytes })
+    }
+
+    async fn next_by_key(&self, read: &TableRead, request: &PageRequest, limit: usize) -> Result<(Vec<Record>, u64)> {
         let PageRequest { table, range, after, .. } = request;
+        let filters = self.filters(table);
         let mut bytes = 0;
-        for query in keyset_queries(table, &read.key, range, after.as_ref(), &read.select, limit)? {
+        for query in keyset_queries(table, &read.key, range, after.as_ref(), filters, &read.select, limit)? {
             let (records, size) = self.client.rows(&query, read, "read a page").await?;
             bytes += size;
             if !records.is_empty() {
-                let next = Some(last_cursor(&records, read, after.as_ref(), limit)?);
-                return Ok(Page { records, next, bytes });
+                return Ok((records, bytes));
             }
         }
-        Ok(Page { records: Vec::new(), next: None, bytes })
+        self.require_no_nulls(read).await?;
+        Ok((Vec::new(), bytes))
     }
 
-    /// The smallest or largest leading key; `None` for an empty table.
-    async fn outermost(&self, read: &TableRead, leading: &FieldName, direction: &str) -> Result<Option<i64>> {
+    /// Proves at the end of a range that no row was left out because a key column of it is NULL: no comparison finds it.
+    async fn require_no_nulls(&self, read: &TableRead) -> Result<()> {
+        if read.nullable_key.is_empty() {
+            return Ok(());
+        }
+        let table = &read.shape.table;
+        let nulls: Vec<String> =
+            read.nullable_key.iter().map(|column| format!("{}.is.null", quote(column.as_str()))).collect();
         let query = ReadQuery {
             select: Some(read.select.clone()),
+            filters: std::iter::once(Filter::Or(nulls.join(","))).chain(self.filters(table).iter().cloned()).collect(),
+            limit: Some(1),
+            ..ReadQuery::of(table)
+        };
+        if self.client.rows(&query, read, "look for rows without a key").await?.0.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Config, "read all rows: the key of some is NULL")
+            .with_context("table", table)
+            .with_remedy(
+                "name other columns as its key, or leave these rows out by a row filter such as id=not.is.null",
+            ))
+    }
+
+    /// The row with the smallest or largest leading key; `None` for an empty table.
+    async fn outermost(&self, read: &TableRead, leading: &FieldName, direction: &str) -> Result<Option<Record>> {
+        let query = ReadQuery {
+            select: Some(read.select.clone()),
+            filters: self.filters(&read.shape.table).to_vec(),
             order: Some(format!("{}.{direction}", quote(leading.as_str()))),
             limit: Some(1),
             ..ReadQuery::of(&read.shape.table)
         };
         let (records, _) = self.client.rows(&query, read, "read the outermost keys").await?;
-        Ok(records.first().and_then(|record| match record.get(leading.as_str()) {
-            Some(Value::Int64(key)) => Some(*key),
+        Ok(records.into_iter().next())
+    }
+
+    /// The blocks of a table, or its whole where it has partitions.
+    async fn place_ranges(&self, read: &TableRead, wanted: usize) -> Result<Vec<KeyRange>> {
+        let [place] = read.key.as_slice() else { return Ok(vec![KeyRange::all()]) };
+        let last = self.outermost(read, place, "desc").await?;
+        Ok(last.as_ref().and_then(block_of).map_or_else(|| vec![KeyRange::all()], |last| block_ranges(last, wanted)))
+    }
+
+    async fn key_ranges(&self, read: &TableRead, leading: &FieldName, wanted: usize) -> Result<Vec<KeyRange>> {
+        let key = |record: Option<Record>| match record?.get(leading.as_str())? {
+            Value::Int64(key) => Some(*key),
             _ => None,
-        }))
+        };
+        let smallest = key(self.outermost(read, leading, "asc").await?);
+        let largest = key(self.outermost(read, leading, "desc").await?);
+        match (smallest, largest) {
+            (Some(smallest), Some(largest)) => Ok(integer_ranges(smallest, largest, wanted)),
+            _ => Ok(vec![KeyRange::all()]),
+        }
     }
 }
 
@@ -187,7 +286,7 @@ impl Source for SupabaseSource {
     }
 
     async fn count(&self, table: &TableName) -> Result<Option<u64>> {
-        match self.client.count(table).await {
+        match self.client.count_where(table, self.filters(table)).await.map_err(self.explain(table)) {
             Ok(rows) => Ok(Some(rows)),
             Err(error) if error.kind() == ErrorKind::TooLarge => {
                 tracing::warn!(%table, "counting the rows takes longer than the statement timeout");
@@ -197,30 +296,24 @@ impl Source for SupabaseSource {
         }
     }
 
-    async fn partitions(&self, table: &TableName, wanted: usize) -> Result<Vec<KeyRange>> {
-        let schema = self.table(table).await?;
-        let read = TableRead::new(&schema, &schema.primary_key)?;
+    async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
+        let read = TableRead::new(&*self.table(table).await?, key, key)?;
         let (Some(leading), Some(leading_type)) = (read.key.first(), read.key_types.first()) else {
             return Ok(vec![KeyRange::all()]);
         };
-        match leading_type.scalar {
-            _ if wanted <= 1 || leading_type.array => Ok(vec![KeyRange::all()]),
-            ScalarKind::Uuid => Ok(uuid_ranges(wanted)),
-            ScalarKind::Int4 | ScalarKind::Int8 => {
-                let smallest = self.outermost(&read, leading, "asc").await?;
-                let largest = self.outermost(&read, leading, "desc").await?;
-                match (smallest, largest) {
-                    (Some(smallest), Some(largest)) => Ok(integer_ranges(smallest, largest, wanted)),
-                    _ => Ok(vec![KeyRange::all()]),
-                }
-            }
-            _ => Ok(vec![KeyRange::all()]),
-        }
+        let ranges = match leading_type.scalar {
+            _ if wanted <= 1 || leading_type.array => return Ok(vec![KeyRange::all()]),
+            _ if read.by_place => self.place_ranges(&read, wanted).await,
+            ScalarKind::Uuid => return Ok(uuid_ranges(wanted)),
+            ScalarKind::Int4 | ScalarKind::Int8 => self.key_ranges(&read, leading, wanted).await,
+            _ => return Ok(vec![KeyRange::all()]),
+        };
+        ranges.map_err(self.explain(table))
     }
 
     async fn read_page(&self, request: PageRequest) -> Result<Page> {
         let table = &request.table;
-        let read = self.prepare(table, &request.columns).await?;
+        let read = self.prepare(table, &request.columns, &request.key).await?;
         let mut limit = self.page_sizes.limit(table, request.limit);
         loop {
             let error = match self.try_page(&read, &request, limit).await {
@@ -232,8 +325,9 @@ impl Source for SupabaseSource {
             };
             let too_large = is_too_large(&error);
             if !too_large && error.kind() != ErrorKind::TimedOut {
-                return Err(error);
+                return Err(self.explain(table)(error));
             }
+            self.windows.shrink(table);
             let smaller = self.page_sizes.shrink(table, limit);
             tracing::info!(%table, limit, smaller, code = error.code(), "the page was too large");
             match smaller {
@@ -256,10 +350,11 @@ impl Source for SupabaseSource {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let key = self.table(table).await?.primary_key.clone();
+        let row_key = self.table(table).await?.row_key();
+        let key = row_key.fields();
         let hidden = key.iter().filter(|column| !columns.contains(column));
         let all: Arc<[FieldName]> = columns.iter().chain(hidden).cloned().collect();
-        let read = self.prepare(table, &all).await?;
+        let read = self.prepare(table, &all, &key.into()).await?;
         let is_whole = all.len() == columns.len();
         let shape = Arc::new(RecordShape {
             table: table.clone(),

@@ -6,6 +6,7 @@ use migrate_core::Source as _;
 use migrate_core::catalog::{Catalog, TableState};
 use migrate_core::layer::{Retry, RetryPolicy};
 use migrate_core::observe::Fanout;
+use supabase_source::SupabaseSource;
 
 use super::{EXIT_HELP, ProjectArguments, fail, supabase};
 use crate::environment::Environment;
@@ -40,7 +41,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
     };
     let found = async {
         let environment = Environment::read(arguments.project.folder())?;
-        let source = supabase(&environment, &config, arguments.allow_partial)?;
+        let source = SupabaseSource::new(supabase(&environment, &config, arguments.allow_partial)?)?;
         source.check().await?;
         let catalog = Retry::new(source, RetryPolicy::default(), Arc::new(Fanout::default())).discover().await?;
         files::write_json(&arguments.project.catalog(), &catalog)?;

@@ -14,7 +14,7 @@ use clap::{Args, Parser};
 use migrate_core::names::TableName;
 use migrate_core::plan::MigrateConfig;
 use migrate_core::{Error, Result};
-use supabase_source::{SupabaseSettings, SupabaseSource};
+use supabase_source::SupabaseSettings;
 
 use crate::environment::Environment;
 use crate::files::{self, ConfigFailure};
@@ -102,8 +102,8 @@ fn fail(error: &Error, code: u8) -> u8 {
     code
 }
 
-/// The source the environment and the configuration name.
-fn supabase(environment: &Environment, config: &MigrateConfig, allow_partial: bool) -> Result<SupabaseSource> {
+/// How the source is reached that the environment and the configuration name.
+fn supabase(environment: &Environment, config: &MigrateConfig, allow_partial: bool) -> Result<SupabaseSettings> {
     let url = environment.supabase_url(config.supabase.url.as_deref())?;
     let mut settings = SupabaseSettings::new(url, environment.supabase_key()?);
     if let Some(schema) = config.supabase.schemas.first() {
@@ -114,5 +114,5 @@ fn supabase(environment: &Environment, config: &MigrateConfig, allow_partial: bo
     expected.sort();
     expected.dedup();
     settings.expected_tables = expected;
-    SupabaseSource::new(settings)
+    Ok(settings)
 }

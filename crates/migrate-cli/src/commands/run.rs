@@ -12,6 +12,7 @@ use migrate_core::plan::{MigrateConfig, Plan};
 use migrate_core::report::{Report, ReportBuilder};
 use migrate_core::state::{MemoryState, SqliteState, StateStore};
 use migrate_core::{Error, ErrorKind, Result, Sink, Source};
+use supabase_source::SupabaseSource;
 
 use super::{EXIT_HELP, ProjectArguments, fail, supabase};
 use crate::environment::Environment;
@@ -91,7 +92,13 @@ struct Run {
 async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
     let plan: Plan = files::read_json(&arguments.project.plan(), "migrate-plan")?;
     let environment = Environment::read(arguments.project.folder())?;
-    let source = supabase(&environment, config, arguments.allow_partial)?;
+    let mut settings = supabase(&environment, config, arguments.allow_partial)?;
+    settings.filters = plan
+        .tables
+        .iter()
+        .filter_map(|table| table.filter.clone().map(|filter| (table.source.clone(), filter)))
+        .collect();
+    let source = SupabaseSource::new(settings)?;
     let sink = convex(&environment, config, &plan)?;
     confirm_production(arguments, &sink)?;
     let progress = Progress::new(arguments.quiet).map(Arc::new);

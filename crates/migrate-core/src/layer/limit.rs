@@ -80,9 +80,9 @@ impl<S: Source> Source for Limit<S> {
         self.inner.count(table).await
     }
 
-    async fn partitions(&self, table: &TableName, wanted: usize) -> Result<Vec<KeyRange>> {
+    async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
         let _slot = self.slot().await?;
-        self.inner.partitions(table, wanted).await
+        self.inner.partitions(table, key, wanted).await
     }
 
     async fn read_page(&self, request: PageRequest) -> Result<Page> {

@@ -115,8 +115,8 @@ impl<S: Source> Source for Retry<S> {
         self.repeat("count", Some(table), || self.inner.count(table)).await
     }
 
-    async fn partitions(&self, table: &TableName, wanted: usize) -> Result<Vec<KeyRange>> {
-        self.repeat("partitions", Some(table), || self.inner.partitions(table, wanted)).await
+    async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
+        self.repeat("partitions", Some(table), || self.inner.partitions(table, key, wanted)).await
     }
 
     async fn read_page(&self, request: PageRequest) -> Result<Page> {

@@ -50,8 +50,8 @@ impl<S: Source> Source for Timeout<S> {
         self.bound("count", ErrorKind::TimedOut, self.inner.count(table)).await
     }
 
-    async fn partitions(&self, table: &TableName, wanted: usize) -> Result<Vec<KeyRange>> {
-        self.bound("partitions", ErrorKind::TimedOut, self.inner.partitions(table, wanted)).await
+    async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
+        self.bound("partitions", ErrorKind::TimedOut, self.inner.partitions(table, key, wanted)).await
     }
 
     async fn read_page(&self, request: PageRequest) -> Result<Page> {

@@ -48,7 +48,7 @@ pub(super) async fn link_partition(
         key: Vec::new(),
     });
     let linker = Linker { shared, table, fields, chain, shape };
-    let mut pages = read_ahead(shared, partition.clone(), linker.chain.columns().clone(), after);
+    let mut pages = read_ahead(shared, table, partition.clone(), linker.chain.columns().clone(), after);
     while let Some(page) = pages.recv().await {
         let page = page?;
         let started = Instant::now();

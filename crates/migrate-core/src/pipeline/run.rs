@@ -210,7 +210,7 @@ async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<
     let mut partitions = shared.state.partitions(&table.source).await?;
     let expected = shared.source.count(&table.source).await?;
     if partitions.is_empty() {
-        for range in shared.source.partitions(&table.source, 1).await? {
+        for range in shared.source.partitions(&table.source, &table.key, 1).await? {
             let partition = PartitionId { table: table.source.clone(), range };
             let checkpoint = Checkpoint::default();
             shared.state.commit(Commit::place(&partition, &checkpoint)).await?;

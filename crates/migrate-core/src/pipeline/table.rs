@@ -36,7 +36,7 @@ pub(super) async fn copy_partition(
         Progress::Copied | Progress::Linking { .. } | Progress::Done => return Ok(checkpoint),
     };
     let preparer = Preparer::new(table.clone(), shared.chain(table), shared.resolver.clone(), shared.sink.clone());
-    let mut pages = read_ahead(shared, partition.clone(), preparer.columns().clone(), after);
+    let mut pages = read_ahead(shared, table, partition.clone(), preparer.columns().clone(), after);
     let mut batcher = Batcher::new(shared.batch_records(), shared.sink.capabilities().batch_bytes);
     let mut writes: VecDeque<Write> = VecDeque::new();
     let result = async {
@@ -113,12 +113,14 @@ fn stopped() -> Error {
 /// Reads pages ahead in a task of its own. The channel bounds how far; an empty page or an error is the last item.
 pub(super) fn read_ahead(
     shared: &Arc<Shared>,
+    table: &PlanTable,
     partition: PartitionId,
     columns: Arc<[FieldName]>,
     mut after: Option<Cursor>,
 ) -> mpsc::Receiver<Result<Page>> {
     let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
     let shared = shared.clone();
+    let key: Arc<[FieldName]> = table.key.as_slice().into();
     tokio::spawn(async move {
         loop {
             if shared.stop.is_requested() {
@@ -128,6 +130,7 @@ pub(super) fn read_ahead(
             let request = PageRequest {
                 table: partition.table.clone(),
                 columns: columns.clone(),
+                key: key.clone(),
                 range: partition.range.clone(),
                 after: after.clone(),
                 limit: shared.plan.run.page_rows.max(1),

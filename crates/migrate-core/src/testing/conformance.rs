@@ -34,7 +34,7 @@ fn ensure(holds: bool, promise: impl FnOnce() -> String) -> Result<(), Violation
 /// What a source under test holds.
 #[derive(Debug, Clone)]
 pub struct SourceFixture {
-    /// A table with at least five rows.
+    /// A table with at least five rows, whose own key is that of `columns`.
     pub table: TableName,
     /// Columns to read of it; the key's first.
     pub columns: Vec<FieldName>,
@@ -59,8 +59,9 @@ pub async fn check_source(source: &dyn Source, fixture: &SourceFixture) -> Resul
     let catalog = source.discover().await?;
     let schema = catalog.table(&fixture.table).ok_or_else(|| Violation("discover leaves the table out".to_owned()))?;
     let key = fixture.columns.get(..fixture.key_columns).unwrap_or_default();
-    let same_columns = schema.primary_key.iter().all(|column| key.contains(column));
-    ensure(same_columns && schema.primary_key.len() == key.len(), || "discover gives another key".to_owned())?;
+    let row_key = schema.row_key();
+    let same_columns = row_key.fields().iter().all(|column| key.contains(column));
+    ensure(same_columns && row_key.fields().len() == key.len(), || "discover gives another key".to_owned())?;
     let count = source.count(&fixture.table).await?;
     let exact = count.is_none_or(|count| usize::try_from(count).is_ok_and(|count| count == fixture.rows));
     ensure(exact, || format!("count gives {count:?} for {} rows", fixture.rows))?;
@@ -101,7 +102,9 @@ fn request(
     after: Option<Cursor>,
     limit: usize,
 ) -> PageRequest {
-    PageRequest { table: table.clone(), columns: Arc::from(fixture.columns.as_slice()), range, after, limit }
+    let columns: Arc<[FieldName]> = Arc::from(fixture.columns.as_slice());
+    let key = columns.get(..fixture.key_columns).unwrap_or_default().into();
+    PageRequest { table: table.clone(), columns, key, range, after, limit }
 }
 
 async fn read_all(
@@ -117,6 +120,9 @@ async fn read_all(
         ensure(page.records.len() <= limit, || format!("a page has {} rows of {limit}", page.records.len()))?;
         ensure(page.records.is_empty() == page.next.is_none(), || "a page's next place is wrong".to_owned())?;
         for record in page.records {
+            ensure(record.shape.key.iter().copied().eq(0..fixture.key_columns), || {
+                "a record has another key".to_owned()
+            })?;
             ensure(record.shape.fields == fixture.columns, || "a record has other fields".to_owned())?;
             let broken = |_| Violation("a row's key cannot be read".to_owned());
             let cursor = Cursor(record.texts(&record.shape.key).map_err(broken)?);
@@ -133,7 +139,8 @@ async fn read_all(
 
 async fn check_partitions(source: &dyn Source, fixture: &SourceFixture, keys: &[SourceKey]) -> Result<(), Violation> {
     for wanted in [1, 3] {
-        let ranges = source.partitions(&fixture.table, wanted).await?;
+        let key = fixture.columns.get(..fixture.key_columns).unwrap_or_default();
+        let ranges = source.partitions(&fixture.table, key, wanted).await?;
         ensure(!ranges.is_empty() && ranges.len() <= wanted, || format!("{} ranges for {wanted}", ranges.len()))?;
         let mut read: Vec<SourceKey> = Vec::new();
         for range in ranges {

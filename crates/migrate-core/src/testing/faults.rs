@@ -128,8 +128,8 @@ impl<S: Source> Source for Faulty<S> {
         self.faults.around("count", self.inner.count(table)).await
     }
 
-    async fn partitions(&self, table: &TableName, wanted: usize) -> Result<Vec<KeyRange>> {
-        self.faults.around("partitions", self.inner.partitions(table, wanted)).await
+    async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
+        self.faults.around("partitions", self.inner.partitions(table, key, wanted)).await
     }
 
     async fn read_page(&self, request: PageRequest) -> Result<Page> {

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use crate::catalog::{CATALOG_VERSION, Catalog, Column, ScalarKind, SourceType, TableSchema, TableState};
+use crate::catalog::{
+    CATALOG_VERSION, Catalog, Column, PLACE, PLACE_TABLE, ScalarKind, SourceType, TableSchema, TableState,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, SourceKey, TableName};
 use crate::record::{Record, RecordShape};
@@ -50,10 +52,8 @@ impl MemorySource {
         Self { max_rows: max_rows.max(1), tables: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Adds a table with rows in any order, each with one value per column.
-    pub fn insert(&self, schema: TableSchema, mut rows: Vec<Vec<Value>>) {
-        let key = key_positions(&schema);
-        rows.sort_by(|left, right| compare_rows(&key, left, right));
+    /// Adds a table with rows in any order, each with one value per column. Without a key they are read by their place.
+    pub fn insert(&self, schema: TableSchema, rows: Vec<Vec<Value>>) {
         self.tables().insert(schema.name.clone(), (schema, rows));
     }
 
@@ -62,9 +62,40 @@ impl MemorySource {
     }
 }
 
-fn key_positions(schema: &TableSchema) -> Vec<usize> {
-    let position = |name: &FieldName| schema.columns.iter().position(|column| column.name == *name);
-    schema.primary_key.iter().filter_map(position).collect()
+/// Where a value is found: in a column, or in the row's place, which is its position in the order of insertion.
+#[derive(Debug, Clone, Copy)]
+enum Reading {
+    Column(usize),
+    Place,
+    PlaceTable,
+}
+
+impl Reading {
+    fn value(self, place: usize, row: &[Value]) -> Value {
+        match self {
+            Self::Column(at) => row.get(at).cloned().unwrap_or_default(),
+            Self::Place => Value::text(format!("(0,{})", place + 1)),
+            Self::PlaceTable => Value::text("1"),
+        }
+    }
+}
+
+/// A row with its place and its key.
+struct Keyed<'a> {
+    place: usize,
+    row: &'a [Value],
+    key: Vec<Value>,
+}
+
+fn keyed<'a>(rows: &'a [Vec<Value>], key: &[Reading]) -> Vec<Keyed<'a>> {
+    let one = |(place, row): (usize, &'a Vec<Value>)| Keyed {
+        place,
+        row,
+        key: key.iter().map(|reading| reading.value(place, row)).collect(),
+    };
+    let mut keyed: Vec<Keyed<'a>> = rows.iter().enumerate().map(one).collect();
+    keyed.sort_by(|left, right| compare_keys(&left.key, &right.key));
+    keyed
 }
 
 /// Key order: numbers as numbers, all else as text by its bytes.
@@ -75,10 +106,11 @@ fn compare_values(left: &Value, right: &Value) -> Ordering {
     }
 }
 
-fn compare_rows(key: &[usize], left: &[Value], right: &[Value]) -> Ordering {
-    key.iter()
-        .filter_map(|&at| Some(compare_values(left.get(at)?, right.get(at)?)))
-        .find(|order| order.is_ne())
+fn compare_keys(left: &[Value], right: &[Value]) -> Ordering {
+    left.iter()
+        .zip(right)
+        .map(|(left, right)| compare_values(left, right))
+        .find(|o| o.is_ne())
         .unwrap_or(Ordering::Equal)
 }
 
@@ -91,16 +123,16 @@ fn as_kind(text: &str, like: &Value) -> Value {
 }
 
 /// How a row's key stands to the key texts of a cursor.
-fn compare_key(key: &[usize], row: &[Value], texts: &[String]) -> Ordering {
+fn compare_texts(key: &[Value], texts: &[String]) -> Ordering {
     key.iter()
         .zip(texts)
-        .filter_map(|(&at, text)| row.get(at).map(|value| compare_values(value, &as_kind(text, value))))
+        .map(|(value, text)| compare_values(value, &as_kind(text, value)))
         .find(|order| order.is_ne())
         .unwrap_or(Ordering::Equal)
 }
 
-fn in_range(key: &[usize], row: &[Value], range: &KeyRange) -> bool {
-    let Some(leading) = key.first().and_then(|&at| row.get(at)) else { return true };
+fn in_range(key: &[Value], range: &KeyRange) -> bool {
+    let Some(leading) = key.first() else { return true };
     let compare = |text: &String| compare_values(leading, &as_kind(text, leading));
     range.lower.as_ref().is_none_or(|lower| compare(lower).is_ge())
         && range.upper.as_ref().is_none_or(|upper| compare(upper).is_lt())
@@ -110,23 +142,34 @@ fn missing(table: &TableName) -> Error {
     Error::new(ErrorKind::TableMissing, "find the table").with_context("table", table)
 }
 
-/// The columns asked for, with their positions; the shape's key is the table's key among them.
-fn project(schema: &TableSchema, columns: &[FieldName]) -> Result<(Arc<RecordShape>, Vec<usize>)> {
-    let position = |name: &FieldName| {
-        schema.columns.iter().position(|column| column.name == *name).ok_or_else(|| {
+fn readings(schema: &TableSchema, columns: &[FieldName]) -> Result<Vec<Reading>> {
+    let reading = |name: &FieldName| {
+        let position = schema.columns.iter().position(|column| column.name == *name);
+        position.map(Reading::Column).or(match name.as_str() {
+            PLACE => Some(Reading::Place),
+            PLACE_TABLE => Some(Reading::PlaceTable),
+            _ => None,
+        })
+    };
+    let found = columns.iter().map(|name| {
+        reading(name).ok_or_else(|| {
             Error::new(ErrorKind::Config, "read a column that is not there")
                 .with_context("table", &schema.name)
                 .with_context("column", name)
         })
-    };
-    let positions = columns.iter().map(position).collect::<Result<Vec<usize>>>()?;
-    let in_columns = |name: &FieldName| columns.iter().position(|column| column == name);
-    let key = schema.primary_key.iter().filter_map(in_columns).collect();
-    Ok((Arc::new(RecordShape { table: schema.name.clone(), fields: columns.to_vec(), key }), positions))
+    });
+    found.collect()
 }
 
-fn record(shape: &Arc<RecordShape>, positions: &[usize], row: &[Value]) -> Record {
-    let values = positions.iter().filter_map(|&at| row.get(at).cloned()).collect();
+/// The shape of records with `columns`; its key is the part of `key` that is among them.
+fn shape(schema: &TableSchema, columns: &[FieldName], key: &[FieldName]) -> Arc<RecordShape> {
+    let in_columns = |name: &FieldName| columns.iter().position(|column| column == name);
+    let key = key.iter().filter_map(in_columns).collect();
+    Arc::new(RecordShape { table: schema.name.clone(), fields: columns.to_vec(), key })
+}
+
+fn record(shape: &Arc<RecordShape>, readings: &[Reading], keyed: &Keyed<'_>) -> Record {
+    let values = readings.iter().map(|reading| reading.value(keyed.place, keyed.row)).collect();
     Record { shape: shape.clone(), values }
 }
 
@@ -157,17 +200,13 @@ impl Source for MemorySource {
         self.tables().get(table).map(|(_, rows)| u64::try_from(rows.len()).ok()).ok_or_else(|| missing(table))
     }
 
-    async fn partitions(&self, table: &TableName, wanted: usize) -> Result<Vec<KeyRange>> {
+    async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
         let tables = self.tables();
         let (schema, rows) = tables.get(table).ok_or_else(|| missing(table))?;
-        let leading = key_positions(schema).first().copied();
+        let rows = keyed(rows, &readings(schema, key)?);
         let size = rows.len().div_ceil(wanted.max(1)).max(1);
-        let mut bounds: Vec<String> = rows
-            .iter()
-            .step_by(size)
-            .skip(1)
-            .filter_map(|row| leading.and_then(|at| row.get(at)).and_then(Value::key_text))
-            .collect();
+        let mut bounds: Vec<String> =
+            rows.iter().step_by(size).skip(1).filter_map(|row| row.key.first().and_then(Value::key_text)).collect();
         bounds.dedup();
         let lowers = std::iter::once(None).chain(bounds.iter().cloned().map(Some));
         let uppers = bounds.iter().cloned().map(Some).chain(std::iter::once(None));
@@ -177,34 +216,34 @@ impl Source for MemorySource {
     async fn read_page(&self, request: PageRequest) -> Result<Page> {
         let tables = self.tables();
         let (schema, rows) = tables.get(&request.table).ok_or_else(|| missing(&request.table))?;
-        let key = key_positions(schema);
-        let (shape, positions) = project(schema, &request.columns)?;
-        let after = |row: &&Vec<Value>| {
-            request.after.as_ref().is_none_or(|Cursor(texts)| compare_key(&key, row, texts).is_gt())
+        let rows = keyed(rows, &readings(schema, &request.key)?);
+        let (shape, columns) = (shape(schema, &request.columns, &request.key), readings(schema, &request.columns)?);
+        let after = |row: &&Keyed<'_>| {
+            request.after.as_ref().is_none_or(|Cursor(texts)| compare_texts(&row.key, texts).is_gt())
         };
-        let page: Vec<&Vec<Value>> = rows
+        let page: Vec<&Keyed<'_>> = rows
             .iter()
-            .filter(|row| in_range(&key, row, &request.range))
+            .filter(|row| in_range(&row.key, &request.range))
             .filter(after)
             .take(request.limit.clamp(1, self.max_rows))
             .collect();
-        let next =
-            page.last().map(|row| Cursor(key.iter().filter_map(|&at| row.get(at).and_then(Value::key_text)).collect()));
-        let records = page.into_iter().map(|row| record(&shape, &positions, row)).collect();
+        let next = page.last().map(|row| Cursor(row.key.iter().filter_map(Value::key_text).collect()));
+        let records = page.into_iter().map(|row| record(&shape, &columns, row)).collect();
         Ok(Page { records, next, bytes: 0 })
     }
 
     async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
         let tables = self.tables();
         let (schema, rows) = tables.get(table).ok_or_else(|| missing(table))?;
-        let key = key_positions(schema);
-        let (shape, positions) = project(schema, columns)?;
+        let row_key = schema.row_key();
+        let rows = keyed(rows, &readings(schema, row_key.fields())?);
+        let (shape, columns) = (shape(schema, columns, row_key.fields()), readings(schema, columns)?);
         Ok(keys
             .iter()
             .map(|wanted| {
-                let texts = wanted.parts(key.len())?;
-                let row = rows.iter().find(|row| compare_key(&key, row, &texts).is_eq())?;
-                Some(record(&shape, &positions, row))
+                let texts = wanted.parts(row_key.fields().len())?;
+                let row = rows.iter().find(|row| compare_texts(&row.key, &texts).is_eq())?;
+                Some(record(&shape, &columns, row))
             })
             .collect())
     }

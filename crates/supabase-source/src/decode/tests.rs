@@ -3,7 +3,8 @@ use crate::table_read::tests::{fields, table};
 
 /// The values of one column, of rows that also have the key `id`.
 fn column(format: &str, values: &str) -> Result<Vec<Value>> {
-    let read = TableRead::new(&table(1, &[("id", "int32"), ("it", format)]), &fields(&["id", "it"])).unwrap();
+    let read = TableRead::new(&table(1, &[("id", "int32"), ("it", format)]), &fields(&["id", "it"]), &fields(&["id"]))
+        .unwrap();
     let values: Vec<&RawValue> = serde_json::from_str(values).unwrap();
     let name = &read.columns[1].answered_as;
     let rows: Vec<String> = values.iter().map(|value| format!("{{\"id\":1,\"{name}\":{value}}}")).collect();
@@ -130,9 +131,12 @@ fn a_value_of_another_type_is_named_but_not_shown() {
 
 #[test]
 fn a_cut_body_is_not_a_short_page() {
-    let read =
-        TableRead::new(&table(1, &[("id", "int32"), ("schlüssel \"x\"", "text")]), &fields(&["id", "schlüssel \"x\""]))
-            .unwrap();
+    let read = TableRead::new(
+        &table(1, &[("id", "int32"), ("schlüssel \"x\"", "text")]),
+        &fields(&["id", "schlüssel \"x\""]),
+        &fields(&["id"]),
+    )
+    .unwrap();
     let whole = r#"[{"id":1,"schlüssel \"x\"":"a"}, {"schl\u00fcssel \"x\"":"b","id":2}]"#;
     let records = decode(whole.as_bytes(), &read).unwrap();
     assert_eq!(records[1].values, [Value::Int64(2), Value::text("b")]);

@@ -4,8 +4,10 @@
 
 mod answers;
 mod discovery;
+mod filters;
 mod keys;
 mod lookup;
+mod places;
 mod reading;
 mod simulated;
 
@@ -34,6 +36,8 @@ pub(crate) fn fields(names: &[&str]) -> Arc<[FieldName]> {
     names.iter().copied().map(FieldName::from).collect()
 }
 
-pub(crate) fn request(name: &str, columns: &[&str], after: Option<Cursor>, limit: usize) -> PageRequest {
-    PageRequest { table: table(name), columns: fields(columns), range: KeyRange::all(), after, limit }
+/// A page of the whole table, by `key`.
+pub(crate) fn request(name: &str, key: &[&str], columns: &[&str], after: Option<Cursor>, limit: usize) -> PageRequest {
+    let (columns, key) = (fields(columns), fields(key));
+    PageRequest { table: table(name), columns, key, range: KeyRange::all(), after, limit }
 }

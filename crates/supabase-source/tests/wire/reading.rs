@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use migrate_core::catalog::{CATALOG_VERSION, Catalog, Column, ScalarKind, SourceType, TableKind, TableSchema};
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
 use migrate_core::value::Value;
 use migrate_core::{ErrorKind, Source as _};
@@ -11,7 +12,7 @@ use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
 use crate::simulated::Simulated;
-use crate::{request, source, table};
+use crate::{fields, request, source, table};
 
 fn definition() -> Json {
     let key = |format: &str| json!({ "format": format, "description": "Note:\nThis is a Primary Key.<pk/>" });
@@ -54,7 +55,8 @@ async fn walk(source: &SupabaseSource, first: PageRequest) -> (Vec<Vec<String>>,
 async fn a_silent_cap_ends_no_range() {
     let server = Simulated::new(&rows(), 3).serve("items", definition()).await;
     let source = source(&server);
-    let (keys, sizes) = walk(&source, request("items", &["tenant", "code", "meta"], None, 1000)).await;
+    let (keys, sizes) =
+        walk(&source, request("items", &["tenant", "code"], &["tenant", "code", "meta"], None, 1000)).await;
     let expected: Vec<Vec<String>> = rows()
         .as_array()
         .unwrap()
@@ -69,7 +71,10 @@ async fn a_silent_cap_ends_no_range() {
 #[tokio::test]
 async fn json_null_and_sql_null_arrive_apart() {
     let server = Simulated::new(&rows(), 1000).serve("items", definition()).await;
-    let page = source(&server).read_page(request("items", &["meta", "code", "tenant"], None, 3)).await.unwrap();
+    let page = source(&server)
+        .read_page(request("items", &["tenant", "code"], &["meta", "code", "tenant"], None, 3))
+        .await
+        .unwrap();
     let metas: Vec<&Value> = page.records.iter().map(|record| record.get("meta").unwrap()).collect();
     assert_eq!(metas, [&Value::Null, &Value::Json("null".into()), &Value::Json("{\"a\":1}".into())]);
     assert_eq!(page.records[0].shape.key, [2, 1]);
@@ -82,18 +87,25 @@ async fn partitions_are_disjoint_and_whole() {
     let server = Simulated::new(&rows(), 4).serve("items", definition()).await;
     let source = source(&server);
     for wanted in [1, 2, 5] {
-        let ranges = source.partitions(&table("items"), wanted).await.unwrap();
+        let ranges = source.partitions(&table("items"), &fields(&["tenant", "code"]), wanted).await.unwrap();
         assert_eq!(ranges.len(), wanted);
         let mut keys = Vec::new();
         for range in ranges {
             keys.extend(
-                walk(&source, PageRequest { range, ..request("items", &["tenant", "code"], None, 1000) }).await.0,
+                walk(
+                    &source,
+                    PageRequest { range, ..request("items", &["tenant", "code"], &["tenant", "code"], None, 1000) },
+                )
+                .await
+                .0,
             );
         }
         assert_eq!(keys.len(), 18);
     }
     let range = KeyRange { lower: Some("2".into()), upper: Some("3".into()) };
-    let (keys, _) = walk(&source, PageRequest { range, ..request("items", &["tenant", "code"], None, 2) }).await;
+    let (keys, _) =
+        walk(&source, PageRequest { range, ..request("items", &["tenant", "code"], &["tenant", "code"], None, 2) })
+            .await;
     assert!(keys.len() == 6 && keys.iter().all(|key| key[0] == "2"));
 }
 
@@ -105,7 +117,7 @@ async fn slow_pages_shrink_at_once_and_grow_back() {
     let simulated = Simulated::new(&json!(rows), 1000);
     simulated.slow_above.store(5, Ordering::Relaxed);
     let server = simulated.serve("items", definition).await;
-    let (keys, sizes) = walk(&source(&server), request("items", &["id"], None, 20)).await;
+    let (keys, sizes) = walk(&source(&server), request("items", &["id"], &["id"], None, 20)).await;
     assert_eq!(keys.len(), 200);
     assert_eq!(sizes[..9], [5, 5, 5, 5, 5, 5, 5, 5, 3], "20 and 10 failed, 5 went; later 6 failed, 3 went");
     let asked: Vec<usize> = server
@@ -125,7 +137,7 @@ async fn one_row_that_is_too_slow_names_the_table_and_the_way_out() {
     let definition =
         json!({ "properties": { "id": { "format": "integer", "description": "Note:\nThis is a Primary Key.<pk/>" } } });
     let server = simulated.serve("items", definition).await;
-    let error = source(&server).read_page(request("items", &["id"], None, 100)).await.unwrap_err();
+    let error = source(&server).read_page(request("items", &["id"], &["id"], None, 100)).await.unwrap_err();
     assert_eq!((error.kind(), error.code()), (ErrorKind::TooLarge, "57014"));
     let text = error.to_string();
     assert!(text.contains("table: items") && text.contains("statement_timeout = '60s'"), "{text}");
@@ -146,37 +158,85 @@ async fn answering(answer: impl Fn(&Request) -> ResponseTemplate + Send + Sync +
 async fn pages_that_would_never_end_are_refused() {
     let server = answering(|_| ResponseTemplate::new(200).set_body_string(r#"[{"id":1},{"id":2}]"#)).await;
     let source = source(&server);
-    let first = source.read_page(request("items", &["id"], None, 10)).await.unwrap();
+    let first = source.read_page(request("items", &["id"], &["id"], None, 10)).await.unwrap();
     for (after, limit) in [(first.next.clone(), 10), (Some(Cursor(vec!["1".into()])), 10), (None, 1)] {
-        let error = source.read_page(request("items", &["id"], after, limit)).await.unwrap_err();
+        let error = source.read_page(request("items", &["id"], &["id"], after, limit)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol);
     }
     let server = answering(|_| ResponseTemplate::new(200).set_body_string(r#"[{"id":1},{"id":1}]"#)).await;
-    let error = crate::source(&server).read_page(request("items", &["id"], None, 10)).await.unwrap_err();
+    let error = crate::source(&server).read_page(request("items", &["id"], &["id"], None, 10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);
+}
+
+#[tokio::test]
+async fn instants_that_are_not_in_utc_for_sure_are_refused() {
+    let document = json!({ "info": { "version": "11.2" }, "definitions": { "items": { "properties": {
+        "id": { "format": "bigint", "description": "Note:\nThis is a Primary Key.<pk/>" },
+        "at": { "format": "timestamp with time zone" }
+    } } } });
+    for (applied, is_read) in [("timezone=UTC", true), ("count=exact", false)] {
+        let server = MockServer::start().await;
+        let root = Mock::given(path("/rest/v1/"));
+        root.respond_with(ResponseTemplate::new(200).set_body_json(&document)).mount(&server).await;
+        let rows = ResponseTemplate::new(200)
+            .insert_header("preference-applied", applied)
+            .set_body_string(r#"[{"id":1,"at":"2024-01-01T00:00:00+00:00"}]"#);
+        Mock::given(path("/rest/v1/items")).respond_with(rows).mount(&server).await;
+        let source = source(&server);
+        let page = source.read_page(request("items", &["id"], &["id", "at"], None, 10)).await;
+        assert_eq!(page.is_ok(), is_read);
+        if let Err(error) = page {
+            assert_eq!(error.kind(), ErrorKind::Protocol);
+            assert!(error.to_string().contains("table: items") && error.remedy().unwrap().contains("PostgREST 12"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_of_a_view_whose_key_is_null_are_not_left_out_in_silence() {
+    let server = MockServer::start().await;
+    let rows = |request: &Request| {
+        let is_search = request.url.query_pairs().any(|(name, value)| name == "or" && value == "(\"code\".is.null)");
+        ResponseTemplate::new(200).set_body_string(if is_search { r#"[{"code":null}]"# } else { "[]" })
+    };
+    Mock::given(path("/rest/v1/items")).respond_with(rows).mount(&server).await;
+    let column = Column::new("code".into(), SourceType::new("text", ScalarKind::Text));
+    let view = TableSchema { kind: TableKind::View, columns: vec![column], ..TableSchema::new(table("items")) };
+    let catalog = Catalog {
+        version: CATALOG_VERSION,
+        origin: String::new(),
+        unknown: Vec::new(),
+        differences: Vec::new(),
+        tables: vec![view],
+        inventory: Vec::new(),
+    };
+    let source = source(&server).with_catalog(&catalog);
+    let error = source.read_page(request("items", &["code"], &["code"], None, 10)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.to_string().contains("table: items"), "{error}");
 }
 
 #[tokio::test]
 async fn an_answer_that_is_cut_is_retried_not_trusted() {
     let server = answering(|_| ResponseTemplate::new(200).set_body_string(r#"[{"id":1}, {"id":"#)).await;
-    let error = source(&server).read_page(request("items", &["id"], None, 10)).await.unwrap_err();
+    let error = source(&server).read_page(request("items", &["id"], &["id"], None, 10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     let short = |_: &Request| {
         ResponseTemplate::new(200).insert_header("content-range", "0-2/*").set_body_string(r#"[{"id":1}]"#)
     };
     let server = answering(short).await;
-    let error = source(&server).read_page(request("items", &["id"], None, 10)).await.unwrap_err();
+    let error = source(&server).read_page(request("items", &["id"], &["id"], None, 10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
 }
 
 #[tokio::test]
 async fn a_table_without_a_key_and_a_column_that_is_gone_are_named() {
     let server = answering(|_| ResponseTemplate::new(200).set_body_string("[]")).await;
-    let error = source(&server).read_page(request("log", &["line"], None, 10)).await.unwrap_err();
+    let error = source(&server).read_page(request("log", &[], &["line"], None, 10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("table: log"), "{error}");
-    let error = source(&server).partitions(&table("log"), 4).await.unwrap_err();
+    let error = source(&server).partitions(&table("log"), &[], 4).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    let error = source(&server).read_page(request("items", &["id", "gone"], None, 10)).await.unwrap_err();
+    let error = source(&server).read_page(request("items", &["id"], &["id", "gone"], None, 10)).await.unwrap_err();
     assert!(error.to_string().contains("gone"), "{error}");
 }

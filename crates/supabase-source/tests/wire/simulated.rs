@@ -84,7 +84,10 @@ impl Respond for Simulated {
             select.iter().map(|(name, column, cast)| (name.clone(), show(&row[column], *cast))).collect()
         };
         let rows: Vec<_> = rows.iter().map(shown).collect();
-        ResponseTemplate::new(200).insert_header("content-range", format!("{range}/*")).set_body_json(rows)
+        ResponseTemplate::new(200)
+            .insert_header("content-range", format!("{range}/*"))
+            .insert_header("preference-applied", "timezone=UTC")
+            .set_body_json(rows)
     }
 }
 

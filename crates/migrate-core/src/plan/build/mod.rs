@@ -16,7 +16,7 @@ use super::order::{UncuttableCycle, order};
 use super::sink_rules::SinkRules;
 use super::toml_error::suggest;
 use super::{AdoptedTable, PLAN_VERSION, Plan, PlanTable, SinkPlan};
-use crate::catalog::{Catalog, TableSchema};
+use crate::catalog::{Catalog, RowKey, TableSchema};
 use crate::names::{FieldName, TableName};
 
 pub(crate) use fields::fits;
@@ -186,15 +186,22 @@ impl Builder<'_> {
     fn key(&mut self, schema: &TableSchema, settings: &TableConfig) -> Option<Vec<FieldName>> {
         let table = schema.name.to_string();
         let Some(given) = &settings.key else {
-            if !schema.primary_key.is_empty() {
-                return Some(schema.primary_key.clone());
+            let key = schema.row_key();
+            if key.fields().is_empty() {
+                self.issues.push(PlanIssue::new(
+                    &["tables", &table],
+                    format!("{table} shows no key, by which it could be read and written again"),
+                    format!("name unique columns that are never NULL: key = [\"…\"]; or exclude = [\"{table}\"]"),
+                ));
+                return None;
             }
-            self.issues.push(PlanIssue::new(
-                &["tables", &table],
-                format!("{table} has no primary key, by which it could be read and written again"),
-                format!("name unique columns that are never NULL: key = [\"…\"]; or exclude = [\"{table}\"]"),
-            ));
-            return None;
+            if let RowKey::Place(_) = key {
+                self.notes.push(format!(
+                    "{table} has no unique key: its rows are named by their place in the table. Stop writing to it before the \
+                     run: a row that is updated meanwhile gets another place, and may come twice or not at all"
+                ));
+            }
+            return Some(key.fields().to_vec());
         };
         let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
         for column in given.iter().filter(|column| schema.column(column.as_str()).is_none()) {

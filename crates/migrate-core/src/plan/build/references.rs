@@ -28,7 +28,9 @@ impl<'a> Parents<'a> {
     pub(super) fn of(config: &MigrateConfig, selection: &Selection<'a>, sinks: &'a SinkNames) -> Self {
         let parent = |schema: &&'a TableSchema| {
             let settings = config.tables.get(&schema.name);
-            let key = settings.and_then(|settings| settings.key.clone()).unwrap_or(schema.primary_key.clone());
+            let key = settings
+                .and_then(|settings| settings.key.clone())
+                .unwrap_or_else(|| schema.row_key().fields().to_vec());
             let adopt = settings.and_then(|settings| settings.adopt.as_ref());
             (&schema.name, Parent { schema, key, natural_key: adopt.map(|adopt| adopt.key.clone()) })
         };

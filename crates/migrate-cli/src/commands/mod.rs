@@ -106,7 +106,8 @@ fn fail(error: &Error, code: u8) -> u8 {
 fn supabase(environment: &Environment, config: &MigrateConfig, allow_partial: bool) -> Result<SupabaseSource> {
     let url = environment.supabase_url(config.supabase.url.as_deref())?;
     let mut settings = SupabaseSettings::new(url, environment.supabase_key()?);
-    settings.schema.clone_from(&config.supabase.schema);
+    settings.schemas = vec![config.supabase.schema.clone()];
+    settings.database_url = environment.database_url();
     settings.allow_partial = allow_partial;
     let named = config.include.iter().flatten().chain(config.tables.keys());
     let mut expected: Vec<TableName> = named.cloned().collect();

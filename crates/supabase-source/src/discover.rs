@@ -111,11 +111,14 @@ pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings, there
     while let Some((mut table, probe)) = probes.try_next().await? {
         let is_listed = !table.columns.is_empty();
         let name = qualified(&table.name);
-        match probe {
+        match &probe {
             Probe::Forbidden => {
                 let grant = grant_statement(&table.name, client.key().role());
                 unknown.push(format!("table {name} may not be read with this key; run: {grant}"));
             }
+            Probe::Broken(code) => unknown.push(format!(
+                "rows of {name}: reading them fails with {code} of Postgres; select from it in SQL to see why"
+            )),
             Probe::Readable { .. } if !is_listed => unknown.push(unlisted(&table.name)),
             Probe::Readable { rows: None, .. } => {
                 unknown.push(format!("the number of rows of table {name}: counting them takes too long"));
@@ -125,7 +128,7 @@ pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings, there
         (table.state, table.rows) = match probe {
             Probe::Readable { rows: Some(0), .. } => (TableState::Empty, Some(0)),
             Probe::Readable { rows, .. } => (TableState::Present, rows),
-            Probe::Forbidden => (TableState::Forbidden, None),
+            Probe::Forbidden | Probe::Broken(_) => (TableState::Forbidden, None),
             Probe::Missing => (TableState::Missing, None),
         };
         if matches!(probe, Probe::Readable { is_view: true, .. }) {
@@ -148,7 +151,7 @@ pub(crate) fn unlisted(table: &TableName) -> String {
 }
 
 /// What the probes of one listed name say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Probe {
     /// A table or view, and its rows unless counting them takes too long.
     Readable {
@@ -157,6 +160,8 @@ enum Probe {
     },
     Missing,
     Forbidden,
+    /// It is there, and Postgres fails to read it, with this code: a view that raises, a server that is gone.
+    Broken(String),
 }
 
 async fn probe(client: &Client, table: &TableSchema) -> Result<Probe> {
@@ -165,6 +170,7 @@ async fn probe(client: &Client, table: &TableSchema) -> Result<Probe> {
         Err(error) if error.kind() == ErrorKind::TableMissing => return Ok(Probe::Missing),
         Err(error) if error.kind() == ErrorKind::Forbidden => return Ok(Probe::Forbidden),
         Err(error) if is_too_large(&error) => None,
+        Err(error) if is_of_the_table(&error) => return Ok(Probe::Broken(error.code().to_owned())),
         Err(error) => return Err(error),
     };
     // A view has no ctid: 42703. Without rows the query is planned only.
@@ -175,6 +181,13 @@ async fn probe(client: &Client, table: &TableSchema) -> Result<Probe> {
         Err(error) if error.kind() != ErrorKind::Forbidden => Err(error),
         _ => Ok(Probe::Readable { rows, is_view: false }),
     }
+}
+
+/// Whether Postgres itself failed, with an error that another attempt meets again.
+fn is_of_the_table(error: &migrate_core::Error) -> bool {
+    let is_sqlstate = error.code().len() == 5;
+    let kinds = [ErrorKind::Protocol, ErrorKind::Config, ErrorKind::Unexpected];
+    is_sqlstate && kinds.contains(&error.kind())
 }
 
 fn by_name(tables: Vec<TableSchema>) -> BTreeMap<TableName, TableSchema> {

@@ -85,7 +85,10 @@ fn refused(code: &str, message: &str, address: &Address) -> (ErrorKind, &'static
             "check the password in SUPABASE_DB_URL, with special characters percent-encoded; it can be reset in the \
              project's database settings",
         ),
-        "28000" if message.contains("no encryption") || message.contains("ssl off") => {
+        "28000"
+            if message.starts_with("no pg_hba.conf entry")
+                && ["no encryption", "ssl off"].iter().any(|words| message.contains(words)) =>
+        {
             (ErrorKind::Config, "the server wants an encrypted connection", "use sslmode=require")
         }
         "28000" if address.is_pooler => {

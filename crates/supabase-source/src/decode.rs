@@ -178,6 +178,8 @@ fn scalar(text: &str, kind: ScalarKind) -> Result<Value, Found> {
             "-Infinity" => Ok(Value::Float64(f64::NEG_INFINITY)),
             _ => Err(kind_of(text)),
         },
+        // A project may have its own cast from oid to JSON; the server's form is a string.
+        ScalarKind::Oid if is_number(text) => Ok(Value::Text(text.into())),
         ScalarKind::Text
         | ScalarKind::Uuid
         | ScalarKind::Enum
@@ -186,6 +188,7 @@ fn scalar(text: &str, kind: ScalarKind) -> Result<Value, Found> {
         | ScalarKind::Bits
         | ScalarKind::Xml
         | ScalarKind::Search
+        | ScalarKind::Oid
         | ScalarKind::Range
         | ScalarKind::Shape
         | ScalarKind::Vector => string(text).map(Value::Text),
@@ -198,9 +201,6 @@ fn scalar(text: &str, kind: ScalarKind) -> Result<Value, Found> {
         ScalarKind::Interval => time(TimeKind::Interval),
         // Selected as text, so the string holds the JSON.
         ScalarKind::Json => string(text).map(Value::Json),
-        // A project may have its own cast from oid to JSON; the server's form is a string.
-        ScalarKind::Oid if is_number(text) => Ok(Value::Text(text.into())),
-        ScalarKind::Oid => string(text).map(Value::Text),
         ScalarKind::Hstore | ScalarKind::Composite if text.starts_with('{') => Ok(Value::Json(text.into())),
         ScalarKind::Hstore | ScalarKind::Composite => Err(kind_of(text)),
         // `Other`, and what a later core may add. A `Geometry` comes as text, those in an array as GeoJSON.

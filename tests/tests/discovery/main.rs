@@ -146,7 +146,13 @@ async fn postgres_tells_every_kind() {
     assert_eq!(table(&catalog, "billing.invoices").foreign_keys[0].parent, name("orders"));
     assert_eq!(table(&catalog, "events").primary_key, fields(&["id", "at"]));
 
-    let kinds = table(&catalog, "kinds");
+    require_every_family(table(&catalog, "kinds"));
+    let shown = format!("{catalog:?}");
+    assert!(!shown.contains("canary"), "the arguments of triggers and the commands of jobs may hold keys");
+    insta::assert_snapshot!("postgres_tells_every_kind", digest(&catalog));
+}
+
+fn require_every_family(kinds: &TableSchema) {
     let methods: Vec<_> = kinds.indexes.iter().flatten().map(|index| index.method.as_str()).collect();
     assert_eq!(methods, ["hash", "gin"]);
     for (column, expected) in [
@@ -178,10 +184,6 @@ async fn postgres_tells_every_kind() {
     assert_eq!(kinds.column("grid").unwrap().source_type.dimensions, Some(2));
     assert_eq!(kinds.column("rounded").unwrap().source_type.digits, Some(Digits { precision: 3, scale: -2 }));
     assert_eq!(kinds.column("lines").unwrap().default, Some(json!("a\nb\\c")));
-
-    let shown = format!("{catalog:?}");
-    assert!(!shown.contains("canary"), "the arguments of triggers and the commands of jobs may hold keys");
-    insta::assert_snapshot!("postgres_tells_every_kind", digest(&catalog));
 }
 
 #[tokio::test]
@@ -372,6 +374,51 @@ async fn connections_that_fail_say_why_and_hide_the_password() {
     let error = SupabaseSource::new(settings).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("another project") && !format!("{error:?}").contains(CANARY), "{error}");
+}
+
+#[tokio::test]
+async fn encryption_is_as_sslmode_says() {
+    let postgres = Postgres::start().await.unwrap();
+    let owner = postgres.connect("postgres").await.unwrap();
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (own.cert.pem(), own.signing_key.serialize_pem());
+    for (text, file) in [(&certificate, "server.crt"), (&key, "server.key")] {
+        let text = format!("select unnest(string_to_array('{}', e'\\n'))", text.trim());
+        owner.batch_execute(&format!("copy ({text}) to program 'umask 077; cat > {file}'")).await.unwrap();
+    }
+    owner.batch_execute("alter system set ssl = on").await.unwrap();
+    let hba = postgres.process().folder().join("data/pg_hba.conf");
+    let rules = format!(
+        "copy (values ('hostssl all ciphered all trust'), ('host all postgres all trust')) to '{}'",
+        hba.display()
+    );
+    owner.batch_execute(&rules).await.unwrap();
+    owner.batch_execute("create role ciphered login; select pg_reload_conf();").await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root.crt");
+    std::fs::write(&root, certificate).unwrap();
+    let root = root.display();
+    let port = postgres.port();
+    let url = |host: &str, query: &str| format!("postgresql://ciphered:{CANARY}@{host}:{port}/postgres?{query}");
+    // The server takes its new settings a moment later.
+    let started = std::time::Instant::now();
+    while discover(PostgresSettings::new(url("localhost", "sslmode=require"))).await.is_err() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "the server does not encrypt");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    for query in [String::new(), "sslmode=prefer".to_owned(), format!("sslmode=verify-full&sslrootcert={root}")] {
+        discover(PostgresSettings::new(url("localhost", &query))).await.unwrap();
+    }
+    for (host, query, text) in [
+        ("localhost", "sslmode=disable", "wants an encrypted connection"),
+        ("localhost", "sslmode=verify-full", "certificate is not trusted"),
+        ("127.0.0.1", &format!("sslmode=verify-full&sslrootcert={root}"), "certificate is not trusted"),
+        ("localhost", "sslrootcert=/nowhere/root.crt", "read the certificate"),
+    ] {
+        let error = discover(PostgresSettings::new(url(host, query))).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{host} {query}: {error:?}");
+        assert!(error.to_string().contains(text) && !format!("{error:?}").contains(CANARY), "{query}: {error}");
+    }
 }
 
 /// A catalog as lines, which are easier to review than its JSON.

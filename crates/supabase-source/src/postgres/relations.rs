@@ -246,7 +246,7 @@ async fn add_states(
     Ok(())
 }
 
-/// What one statement says of each table; where it fails, of none.
+/// What one statement says of each table; where it fails, each is asked alone.
 async fn numbers<T: for<'r> tokio_postgres::types::FromSql<'r>>(
     reader: &mut Reader<'_>,
     tables: &[(usize, String)],
@@ -254,17 +254,16 @@ async fn numbers<T: for<'r> tokio_postgres::types::FromSql<'r>>(
     what: &str,
     unknown: &mut Vec<String>,
 ) -> Result<Vec<(usize, T)>> {
-    if tables.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = match reader.attempt(&statement(tables)).await {
-        Ok(rows) => rows,
-        Err(error) if error.kind() == ErrorKind::Unavailable => return Err(error),
-        Err(error) => {
-            unknown.push(format!("{what} of tables: {}", error.message()));
-            return Ok(Vec::new());
+    let mut rows = Vec::new();
+    let mut pending: Vec<&[(usize, String)]> = if tables.is_empty() { Vec::new() } else { vec![tables] };
+    while let Some(asked) = pending.pop() {
+        match (reader.attempt(&statement(asked)).await, asked) {
+            (Ok(answer), _) => rows.extend(answer),
+            (Err(error), _) if error.kind() == ErrorKind::Unavailable => return Err(error),
+            (Err(error), [(_, table)]) => unknown.push(format!("{what} of {table}: {}", error.message())),
+            (Err(_), several) => pending.extend(several.chunks(1)),
         }
-    };
+    }
     let number = |row: &Row| {
         let position = usize::try_from(get::<i64>(row, 0)?)
             .map_err(|_| Error::new(ErrorKind::Protocol, "read the catalog: a position is no number"))?;

@@ -47,7 +47,7 @@ select s.schema, s.name, s.relkind::text as kind,
     c.relrowsecurity as secured, c.relforcerowsecurity as forced,
     case when s.relkind = 'p' then (
             select coalesce(sum(pg_catalog.pg_relation_size(t.relid)), 0)::int8 from pg_catalog.pg_partition_tree(s.oid) t)
-        when s.relkind in ('r', 'm') then pg_catalog.pg_relation_size(s.oid) end as bytes,
+        when s.relkind in ('r', 'm') and c.relispopulated then pg_catalog.pg_relation_size(s.oid) end as bytes,
     case when s.relkind in ('v', 'm') then pg_catalog.pg_get_viewdef(s.oid) end as definition
 from scope s
 join pg_catalog.pg_class c on c.oid = s.oid
@@ -184,7 +184,7 @@ join pg_catalog.pg_namespace fn on fn.oid = f.pronamespace
 order by s.schema, s.name, t.tgname"
 );
 
-/// Functions and procedures of the schemas $1, those of extensions left out.
+/// Functions and procedures of the schemas $1; those of extensions, and what a range type makes for itself, left out.
 pub(super) const FUNCTIONS: &str = "
 select n.nspname::text as schema, p.proname::text as name, p.prokind::text as kind,
     pg_catalog.pg_get_function_identity_arguments(p.oid) as arguments,
@@ -195,7 +195,7 @@ join pg_catalog.pg_language l on l.oid = p.prolang
 where n.nspname::text = any($1) and p.prokind in ('f', 'p')
     and not exists (
         select from pg_catalog.pg_depend d
-        where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+        where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype in ('e', 'i'))
 order by 1, 2, 4";
 
 /// Extensions with their version and schema.

@@ -175,3 +175,122 @@ fn is_there(table: &TableSchema) -> bool {
 fn by_name(tables: Vec<TableSchema>) -> BTreeMap<TableName, TableSchema> {
     tables.into_iter().map(|table| (table.name.clone(), table)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use migrate_core::catalog::{CATALOG_VERSION, ForeignKey, InventoryKind, SourceType, TableKind};
+
+    use super::*;
+
+    fn catalog(origin: &str, tables: Vec<TableSchema>) -> Catalog {
+        Catalog {
+            version: CATALOG_VERSION,
+            origin: origin.to_owned(),
+            unknown: Vec::new(),
+            differences: Vec::new(),
+            tables,
+            inventory: Vec::new(),
+        }
+    }
+
+    /// A table with the integer columns named.
+    fn table(name: &str, state: TableState, columns: &[&str]) -> TableSchema {
+        let column = |name: &&str| Column::new(FieldName::from(*name), SourceType::new("integer", ScalarKind::Int4));
+        TableSchema {
+            state,
+            columns: columns.iter().map(column).collect(),
+            primary_key: columns.first().map(|name| FieldName::from(*name)).into_iter().collect(),
+            ..TableSchema::new(name.parse().unwrap())
+        }
+    }
+
+    fn get<'c>(catalog: &'c Catalog, name: &str) -> &'c TableSchema {
+        catalog.table(&name.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn postgres_knows_the_columns_and_the_data_api_the_rows() {
+        let mut api = catalog("api", vec![TableSchema { rows: Some(7), ..table("a", TableState::Present, &["id"]) }]);
+        api.unknown = NOT_IN_OPENAPI.iter().copied().chain(["something else"]).map(str::to_owned).collect();
+        let mut known = table("a", TableState::Present, &["id"]);
+        known.unique_keys = Some(vec![vec!["id".into()]]);
+        let merged = merge(api, catalog("postgres", vec![known]));
+        assert_eq!((get(&merged, "a").rows, get(&merged, "a").unique_keys.is_some()), (Some(7), true));
+        assert_eq!(
+            (merged.origin.as_str(), merged.unknown.as_slice()),
+            ("api, postgres", ["something else".to_owned()].as_slice())
+        );
+        assert_eq!(merged.differences, [""; 0]);
+    }
+
+    #[test]
+    fn what_the_data_api_does_not_show_is_forbidden_in_a_schema_that_it_does() {
+        let api = catalog("api", vec![table("a", TableState::Present, &["id"])]);
+        let tables = ["a", "b", "private.c"].map(|name| table(name, TableState::Present, &["id"]));
+        let merged = merge(api, catalog("postgres", tables.to_vec()));
+        assert_eq!(get(&merged, "b").state, TableState::Forbidden);
+        assert_eq!(get(&merged, "private.c").state, TableState::Present);
+        let says = |text: &str| merged.unknown.iter().any(|line| line.contains(text));
+        assert!(says("grant select on public.b to service_role;") && says("table private.c"), "{:?}", merged.unknown);
+    }
+
+    #[test]
+    fn a_missing_table_stays_missing_and_one_that_is_gone_is_named() {
+        let api = catalog(
+            "api",
+            vec![
+                table("expected", TableState::Missing, &[]),
+                table("gone", TableState::Present, &["id"]),
+                table("hidden", TableState::Missing, &[]),
+            ],
+        );
+        let postgres = vec![table("expected", TableState::Missing, &[]), table("hidden", TableState::Present, &["id"])];
+        let merged = merge(api, catalog("postgres", postgres));
+        let states: Vec<_> = merged.tables.iter().map(|table| (table.name.name(), table.state)).collect();
+        let missing = TableState::Missing;
+        assert_eq!(states, [("expected", missing), ("gone", TableState::Present), ("hidden", missing)]);
+        let says = |text: &str| merged.differences.iter().any(|line| line.contains(text));
+        assert!(
+            says("table gone: the data API lists it") && says("table hidden: Postgres has it"),
+            "{:?}",
+            merged.differences
+        );
+        assert!(!says("expected"));
+    }
+
+    #[test]
+    fn two_projects_are_suspected() {
+        let api = catalog("api", vec![table("a", TableState::Present, &["id"])]);
+        let merged = merge(api, catalog("postgres", vec![table("b", TableState::Present, &["id"])]));
+        assert!(merged.differences.iter().any(|line| line.contains("two projects")), "{:?}", merged.differences);
+    }
+
+    #[test]
+    fn keys_and_references_of_views_are_the_data_apis() {
+        let view = |state| TableSchema { kind: TableKind::View, ..table("v", state, &["id", "a"]) };
+        let mut shown = view(TableState::Present);
+        shown.foreign_keys.push(ForeignKey::single("a".into(), "a".parse().unwrap(), "id".into()));
+        let mut known = view(TableState::Present);
+        known.primary_key.clear();
+        let mut api = catalog("api", vec![shown]);
+        let item = InventoryItem { kind: InventoryKind::View, name: "v".to_owned(), detail: None };
+        api.inventory.push(item.clone());
+        let mut postgres = catalog("postgres", vec![known]);
+        postgres.inventory.push(InventoryItem { detail: Some("select".to_owned()), ..item });
+        let merged = merge(api, postgres);
+        assert_eq!((get(&merged, "v").primary_key.len(), get(&merged, "v").foreign_keys.len()), (1, 1));
+        assert_eq!(merged.inventory.len(), 1, "Postgres' item knows more");
+        assert_eq!(merged.differences, [""; 0]);
+    }
+
+    #[test]
+    fn a_key_and_a_reference_that_differ_are_named() {
+        let mut shown = table("a", TableState::Present, &["id", "b"]);
+        shown.foreign_keys.push(ForeignKey::single("b".into(), "b".parse().unwrap(), "id".into()));
+        let mut known = table("a", TableState::Present, &["id", "b"]);
+        known.primary_key.push("b".into());
+        let merged = merge(catalog("api", vec![shown]), catalog("postgres", vec![known]));
+        assert_eq!(merged.differences.len(), 2, "{:?}", merged.differences);
+        assert_eq!(get(&merged, "a").primary_key.len(), 2);
+    }
+}

@@ -8,7 +8,8 @@ use migrate_core::{Error, ErrorKind};
 use super::address::Address;
 
 const POOLER: &str = "the direct host has an IPv6 address only: use the session pooler's connection string of the project's \
-    Connect dialog, or the IPv4 add-on; a paused project has no address either";
+    Connect dialog, or the IPv4 add-on; a paused project has no address either; without \
+    SUPABASE_DB_URL, discovery goes by the data API alone";
 
 /// The error of a connection that was not made.
 pub(super) fn connect_error(error: &tokio_postgres::Error, address: &Address) -> Error {

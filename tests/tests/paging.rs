@@ -13,7 +13,9 @@ use supabase_source::{SupabaseSettings, SupabaseSource};
 use tokio_postgres::Client;
 
 async fn project(sql: &str, max_rows: u32) -> Supabase {
-    Supabase::start(SupabaseOptions { sql: vec![sql.to_owned()], max_rows }).await.unwrap()
+    Supabase::start(SupabaseOptions { sql: vec![sql.to_owned()], max_rows, ..SupabaseOptions::default() })
+        .await
+        .unwrap()
 }
 
 fn settings(project: &Supabase) -> SupabaseSettings {

@@ -17,6 +17,8 @@ const SUPABASE_KEY: &[&str] = &[
     "SUPABASE_PUBLISHABLE_KEY",
     "SUPABASE_ANON_KEY",
 ];
+/// Name of the connection string of the project's Postgres, which is optional.
+const DATABASE_URL: &[&str] = &["SUPABASE_DB_URL"];
 /// Names of the Convex address.
 const CONVEX_URL: &[&str] = &["CONVEX_SELF_HOSTED_URL", "CONVEX_URL", "NEXT_PUBLIC_CONVEX_URL", "VITE_CONVEX_URL"];
 /// Names of the Convex key.
@@ -76,6 +78,11 @@ impl Environment {
 
     pub(crate) fn supabase_key(&self) -> Result<SecretString> {
         self.get(SUPABASE_KEY).map(|(_, key)| key.into()).ok_or_else(|| missing("the Supabase key", SUPABASE_KEY))
+    }
+
+    /// The connection string of the project's Postgres, where one is set.
+    pub(crate) fn database_url(&self) -> Option<SecretString> {
+        self.get(DATABASE_URL).map(|(_, url)| url.into())
     }
 
     /// The key and the name it was set by.

@@ -148,8 +148,8 @@ pub struct TableSchema {
     pub foreign_keys: Vec<ForeignKey>,
     /// Unique keys beside the primary one; `None` where the origin cannot tell.
     pub unique_keys: Option<Vec<Vec<FieldName>>>,
-    /// Its btree indexes over whole columns, unique ones and the primary key's left out; `None` where the origin cannot
-    /// tell.
+    /// Its indexes over whole columns and all rows, unique ones and the primary key's left out; `None` where the origin
+    /// cannot tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub indexes: Option<Vec<Index>>,
     /// Its checks; `None` where the origin cannot tell.

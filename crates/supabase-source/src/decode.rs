@@ -178,7 +178,20 @@ fn scalar(text: &str, kind: ScalarKind) -> Result<Value, Found> {
             "-Infinity" => Ok(Value::Float64(f64::NEG_INFINITY)),
             _ => Err(kind_of(text)),
         },
-        ScalarKind::Text | ScalarKind::Uuid | ScalarKind::Enum => string(text).map(Value::Text),
+        // A project may have its own cast from oid to JSON; the server's form is a string.
+        ScalarKind::Oid if is_number(text) => Ok(Value::Text(text.into())),
+        ScalarKind::Text
+        | ScalarKind::Uuid
+        | ScalarKind::Enum
+        | ScalarKind::Money
+        | ScalarKind::Network
+        | ScalarKind::Bits
+        | ScalarKind::Xml
+        | ScalarKind::Search
+        | ScalarKind::Oid
+        | ScalarKind::Range
+        | ScalarKind::Shape
+        | ScalarKind::Vector => string(text).map(Value::Text),
         ScalarKind::Bytes => bytes(&string(text)?).map(Value::Bytes).ok_or("bytes that are not in hex"),
         ScalarKind::TimestampTz => time(TimeKind::TimestampTz),
         ScalarKind::Timestamp => time(TimeKind::Timestamp),
@@ -188,7 +201,9 @@ fn scalar(text: &str, kind: ScalarKind) -> Result<Value, Found> {
         ScalarKind::Interval => time(TimeKind::Interval),
         // Selected as text, so the string holds the JSON.
         ScalarKind::Json => string(text).map(Value::Json),
-        // `Other`, and what a later core may add.
+        ScalarKind::Hstore | ScalarKind::Composite if text.starts_with('{') => Ok(Value::Json(text.into())),
+        ScalarKind::Hstore | ScalarKind::Composite => Err(kind_of(text)),
+        // `Other`, and what a later core may add. A `Geometry` comes as text, those in an array as GeoJSON.
         _ => match text.as_bytes().first() {
             Some(b'"') => string(text).map(Value::Text),
             Some(b't' | b'f') => boolean(text).ok_or_else(|| kind_of(text)),

@@ -1,16 +1,21 @@
-//! What is there: the OpenAPI document, and for each table probes for what the document does not say.
+//! What is there: the OpenAPI document, for each table probes for what the document does not say, and Postgres' own
+//! catalog where it can be reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use migrate_core::catalog::{CATALOG_VERSION, Catalog, TableSchema, TableState};
+use migrate_core::catalog::{
+    CATALOG_VERSION, Catalog, InventoryItem, InventoryKind, TableKind, TableSchema, TableState,
+};
 use migrate_core::names::TableName;
 use migrate_core::{ErrorKind, Result};
 
 use crate::client::Client;
 use crate::errors::{grant_statement, protocol_error};
+use crate::merge::merge;
 use crate::openapi::{Document, NOT_IN_OPENAPI};
 use crate::page_size::is_too_large;
+use crate::postgres::{PostgresCatalog, PostgresSettings};
 use crate::query::ReadQuery;
 use crate::settings::SupabaseSettings;
 
@@ -35,17 +40,48 @@ pub(crate) async fn listed(client: &Client, schema: &str) -> Result<(String, Vec
     Ok((document.origin(), tables))
 }
 
-/// The catalog of the settings' schema and of the schemas of expected tables.
+/// The reader of Postgres' own catalog; `None` where no connection string is set.
+///
+/// # Errors
+/// `Config` for what is no connection string, or one of another project.
+pub(crate) fn postgres(settings: &SupabaseSettings) -> Result<Option<PostgresCatalog>> {
+    let Some(of_postgres) = PostgresSettings::of(settings) else { return Ok(None) };
+    let postgres = PostgresCatalog::new(of_postgres)?;
+    postgres.require_project(settings.rest_url()?.host_str().unwrap_or_default())?;
+    Ok(Some(postgres))
+}
+
+/// The catalog of the settings' schemas and of expected tables, from the data API and, where it is set, from Postgres.
+///
+/// # Errors
+/// As [`discover`] and [`PostgresCatalog::discover`].
+pub(crate) async fn discover_all(client: &Client, settings: &SupabaseSettings) -> Result<Catalog> {
+    let Some(postgres) = postgres(settings)? else { return discover(client, settings, &[]).await };
+    let of_postgres = postgres.discover().await?;
+    // Those that the document does not list are asked for by name: a table may be forbidden, or new.
+    let there = of_postgres.tables.iter().filter(|table| !table.columns.is_empty()).map(|table| table.name.clone());
+    let there: Vec<TableName> = there.collect();
+    let of_api = discover(client, settings, &there).await?;
+    Ok(merge(of_api, of_postgres))
+}
+
+/// The catalog of the settings' schemas, of the schemas of expected tables, and of the tables `there`, as the data API
+/// tells it.
 ///
 /// # Errors
 /// Those of the requests, but for tables that are missing or forbidden: that is their state.
-pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings) -> Result<Catalog> {
-    let (origin, tables) = listed(client, &settings.schema).await?;
+pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings, there: &[TableName]) -> Result<Catalog> {
+    let mut origin = String::new();
     let mut unknown: Vec<String> = NOT_IN_OPENAPI.iter().copied().map(str::to_owned).collect();
-    let mut found: BTreeMap<TableName, TableSchema> = by_name(tables);
+    let mut found: BTreeMap<TableName, TableSchema> = BTreeMap::new();
+    for schema in &settings.schemas {
+        let (document, tables) = listed(client, schema).await?;
+        origin = document;
+        found.extend(by_name(tables));
+    }
     let expected: BTreeSet<&TableName> = settings.expected_tables.iter().collect();
     let mut others: BTreeSet<&str> = expected.iter().map(|table| table.schema()).collect();
-    others.remove(settings.schema.as_str());
+    others.retain(|other| !settings.schemas.iter().any(|schema| schema == other));
     let mut closed = BTreeSet::new();
     for schema in others {
         match listed(client, schema).await {
@@ -58,9 +94,9 @@ pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings) -> Re
             Err(error) => return Err(error),
         }
     }
-    for name in &expected {
-        if !found.contains_key(*name) {
-            found.insert((*name).clone(), TableSchema::new((*name).clone()));
+    for name in expected.iter().copied().chain(there) {
+        if !found.contains_key(name) {
+            found.insert(name.clone(), TableSchema::new(name.clone()));
         }
     }
     let probes = found.into_values().map(|table| {
@@ -71,42 +107,61 @@ pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings) -> Re
         }
     });
     let mut probes = stream::iter(probes).buffered(settings.concurrency.max(1));
-    let mut tables = Vec::new();
+    let (mut tables, mut inventory) = (Vec::new(), Vec::new());
     while let Some((mut table, probe)) = probes.try_next().await? {
         let is_listed = !table.columns.is_empty();
         let name = qualified(&table.name);
-        match probe {
-            Probe::View => unknown.push(format!("view {name} is left out")),
+        match &probe {
             Probe::Forbidden => {
                 let grant = grant_statement(&table.name, client.key().role());
                 unknown.push(format!("table {name} may not be read with this key; run: {grant}"));
             }
-            Probe::Table(_) if !is_listed => unknown.push(format!(
-                "columns of table {name}: it can be read, but the OpenAPI document does not list it; run: notify pgrst, 'reload schema';"
+            Probe::Broken(code) => unknown.push(format!(
+                "rows of {name}: reading them fails with {code} of Postgres; select from it in SQL to see why"
             )),
-            Probe::Table(None) => unknown.push(format!("the number of rows of table {name}: counting them takes too long")),
-            Probe::Table(Some(_)) | Probe::Missing => {}
+            Probe::Readable { .. } if !is_listed => unknown.push(unlisted(&table.name)),
+            Probe::Readable { rows: None, .. } => {
+                unknown.push(format!("the number of rows of table {name}: counting them takes too long"));
+            }
+            Probe::Readable { .. } | Probe::Missing => {}
         }
         (table.state, table.rows) = match probe {
-            Probe::Table(Some(0)) => (TableState::Empty, Some(0)),
-            Probe::Table(rows) => (TableState::Present, rows),
-            Probe::Forbidden => (TableState::Forbidden, None),
-            Probe::View if !expected.contains(&table.name) => continue,
-            Probe::View | Probe::Missing => (TableState::Missing, None),
+            Probe::Readable { rows: Some(0), .. } => (TableState::Empty, Some(0)),
+            Probe::Readable { rows, .. } => (TableState::Present, rows),
+            Probe::Forbidden | Probe::Broken(_) => (TableState::Forbidden, None),
+            Probe::Missing => (TableState::Missing, None),
         };
+        if matches!(probe, Probe::Readable { is_view: true, .. }) {
+            table.kind = TableKind::View;
+            if !expected.contains(&table.name) {
+                inventory.push(InventoryItem { kind: InventoryKind::View, name: table.name.to_string(), detail: None });
+            }
+        }
         tables.push(table);
     }
-    Ok(Catalog { version: CATALOG_VERSION, origin, unknown, differences: Vec::new(), tables, inventory: Vec::new() })
+    Ok(Catalog { version: CATALOG_VERSION, origin, unknown, differences: Vec::new(), tables, inventory })
+}
+
+/// That the document does not list a table which can be read.
+pub(crate) fn unlisted(table: &TableName) -> String {
+    format!(
+        "columns of table {}: it can be read, but the OpenAPI document does not list it; run: notify pgrst, 'reload schema';",
+        qualified(table)
+    )
 }
 
 /// What the probes of one listed name say.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Probe {
-    /// A table, and its rows unless counting them takes too long.
-    Table(Option<u64>),
-    View,
+    /// A table or view, and its rows unless counting them takes too long.
+    Readable {
+        rows: Option<u64>,
+        is_view: bool,
+    },
     Missing,
     Forbidden,
+    /// It is there, and Postgres fails to read it, with this code: a view that raises, a server that is gone.
+    Broken(String),
 }
 
 async fn probe(client: &Client, table: &TableSchema) -> Result<Probe> {
@@ -115,16 +170,24 @@ async fn probe(client: &Client, table: &TableSchema) -> Result<Probe> {
         Err(error) if error.kind() == ErrorKind::TableMissing => return Ok(Probe::Missing),
         Err(error) if error.kind() == ErrorKind::Forbidden => return Ok(Probe::Forbidden),
         Err(error) if is_too_large(&error) => None,
+        Err(error) if is_of_the_table(&error) => return Ok(Probe::Broken(error.code().to_owned())),
         Err(error) => return Err(error),
     };
     // A view has no ctid: 42703. Without rows the query is planned only.
     let ctid = ReadQuery { select: Some("ctid".to_owned()), limit: Some(0), ..ReadQuery::of(&table.name) };
     match client.probe(&ctid, "tell a table from a view").await {
-        Err(error) if error.code() == "42703" => Ok(Probe::View),
+        Err(error) if error.code() == "42703" => Ok(Probe::Readable { rows, is_view: true }),
         // A right on columns only does not cover system columns, but tables are what it is given on.
         Err(error) if error.kind() != ErrorKind::Forbidden => Err(error),
-        _ => Ok(Probe::Table(rows)),
+        _ => Ok(Probe::Readable { rows, is_view: false }),
     }
+}
+
+/// Whether Postgres itself failed, with an error that another attempt meets again.
+fn is_of_the_table(error: &migrate_core::Error) -> bool {
+    let is_sqlstate = error.code().len() == 5;
+    let kinds = [ErrorKind::Protocol, ErrorKind::Config, ErrorKind::Unexpected];
+    is_sqlstate && kinds.contains(&error.kind())
 }
 
 fn by_name(tables: Vec<TableSchema>) -> BTreeMap<TableName, TableSchema> {

@@ -179,7 +179,7 @@ fn refused_remedy(attempt: &Attempt<'_>, remedy: &str) -> String {
     )
 }
 
-fn identifier(name: &str) -> String {
+pub(crate) fn identifier(name: &str) -> String {
     let simple = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         && !name.starts_with(|char: char| char.is_ascii_digit());
     if simple { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }

@@ -3,6 +3,9 @@
 //! Pages are read by a key, or by the place of rows that have none, and end on an empty page only, numbers and JSON keep their exact text, and a key that
 //! row-level security would blind is refused. Every request is a GET or a HEAD, so any call may be repeated; this crate
 //! repeats none but the ones that were too large, in smaller pages. Retries are a layer of `migrate-core`.
+//!
+//! The catalog comes from the data API's OpenAPI document and, where a connection string is given, from Postgres itself,
+//! which tells what the document cannot; [`merge`] puts the two together. [`PostgresCatalog`] works without a data API.
 
 mod client;
 mod decode;
@@ -12,10 +15,12 @@ mod errors;
 mod fetch;
 mod filter;
 mod key;
+mod merge;
 mod openapi;
 mod page_size;
 mod partition;
 mod place;
+mod postgres;
 mod query;
 mod settings;
 mod source;
@@ -23,5 +28,7 @@ mod source_type;
 mod table_read;
 
 pub use key::KeyKind;
+pub use merge::merge;
+pub use postgres::{PostgresCatalog, PostgresSettings};
 pub use settings::{DEFAULT_USER_AGENT, SupabaseSettings};
 pub use source::SupabaseSource;

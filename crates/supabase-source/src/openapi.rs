@@ -15,8 +15,11 @@ pub(crate) const NOT_IN_OPENAPI: &[&str] = &[
     "references of several columns, to another schema such as auth.users, and by a unique column (one to one)",
     "checks",
     "generated and identity columns",
+    "digits of numbers, dimensions of arrays, names of domains, fields of composite types",
+    "materialised views, foreign and partitioned tables apart from tables",
     "the order of the columns in a primary key of several; theirs in the table is used",
     "indexes",
+    "what rows leave behind: policies, triggers, functions, jobs, files and users",
 ];
 
 /// The part of the document that is read.

@@ -22,8 +22,11 @@ pub struct SupabaseSettings {
     pub url: String,
     /// A secret key (`sb_secret_…`) or a legacy JWT key. Its debug form is redacted.
     pub key: SecretString,
-    /// The schema that is discovered; `public` by default. Tables name their own schema when they are read.
-    pub schema: String,
+    /// The schemas that are discovered; `public` by default. Tables name their own schema when they are read.
+    pub schemas: Vec<String>,
+    /// A Postgres connection string of the same project, as `SUPABASE_DB_URL` holds it: discovery then reads the catalog
+    /// of Postgres too, which tells more. Its debug form is redacted.
+    pub database_url: Option<SecretString>,
     /// Tables that discovery reports even where the project does not list them.
     pub expected_tables: Vec<TableName>,
     /// Which rows of a table are read, in PostgREST's query syntax: `status=eq.active&or=(price.gt.1,price.is.null)`.
@@ -51,7 +54,8 @@ impl SupabaseSettings {
         Self {
             url: url.into(),
             key: key.into(),
-            schema: DEFAULT_SCHEMA.to_owned(),
+            schemas: vec![DEFAULT_SCHEMA.to_owned()],
+            database_url: None,
             expected_tables: Vec::new(),
             filters: BTreeMap::new(),
             allow_partial: false,

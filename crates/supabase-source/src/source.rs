@@ -54,9 +54,11 @@ impl SupabaseSource {
     /// A source for the project. It sends nothing yet.
     ///
     /// # Errors
-    /// `Config` for an address, a key, an agent or a row filter that cannot be one; a blinded key is refused by `check`.
+    /// `Config` for an address, a key, an agent, a row filter or a connection string that cannot be one, and for two
+    /// addresses of different projects; a blinded key is refused by `check`.
     pub fn new(settings: SupabaseSettings) -> Result<Self> {
         let client = Client::new(&settings)?;
+        discover::postgres(&settings)?;
         let parse = |(table, text): (&TableName, &String)| Ok((table.clone(), RowFilter::parse(table, text)?));
         let filters = settings.filters.iter().map(parse).collect::<Result<_>>()?;
         Ok(Self {
@@ -273,11 +275,14 @@ fn last_cursor(records: &[Record], read: &TableRead, after: Option<&Cursor>, lim
 impl Source for SupabaseSource {
     async fn check(&self) -> Result<()> {
         require_full_sight(self.client.key(), self.settings.allow_partial)?;
-        self.client.reach(&self.settings.schema, "reach the data API").await
+        for schema in &self.settings.schemas {
+            self.client.reach(schema, "reach the data API").await?;
+        }
+        Ok(())
     }
 
     async fn discover(&self) -> Result<Catalog> {
-        let catalog = discover::discover(&self.client, &self.settings).await?;
+        let catalog = discover::discover_all(&self.client, &self.settings).await?;
         let mut fresh = Known::default();
         fresh.learn(&catalog.tables);
         *self.known.lock().await = fresh;

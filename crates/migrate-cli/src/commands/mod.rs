@@ -106,9 +106,8 @@ fn fail(error: &Error, code: u8) -> u8 {
 fn supabase(environment: &Environment, config: &MigrateConfig, allow_partial: bool) -> Result<SupabaseSettings> {
     let url = environment.supabase_url(config.supabase.url.as_deref())?;
     let mut settings = SupabaseSettings::new(url, environment.supabase_key()?);
-    if let Some(schema) = config.supabase.schemas.first() {
-        settings.schema.clone_from(schema);
-    }
+    settings.schemas.clone_from(&config.supabase.schemas);
+    settings.database_url = environment.database_url();
     settings.allow_partial = allow_partial;
     let mut expected: Vec<TableName> = config.named_tables().collect();
     expected.sort();

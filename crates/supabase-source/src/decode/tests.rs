@@ -96,7 +96,7 @@ fn texts_times_and_bytes_are_as_read() {
 #[test]
 fn other_types_keep_the_form_they_have() {
     assert_eq!(
-        column("extensions.geometry", r#"["[1,2,3]", 1.50, true, {"type": "Point"}, [1, 2]]"#).unwrap(),
+        column("extensions.ltree", r#"["[1,2,3]", 1.50, true, {"type": "Point"}, [1, 2]]"#).unwrap(),
         [
             Value::text("[1,2,3]"),
             decimal("1.50"),
@@ -104,6 +104,36 @@ fn other_types_keep_the_form_they_have() {
             Value::Json("{\"type\": \"Point\"}".into()),
             Value::Json("[1, 2]".into())
         ]
+    );
+}
+
+#[test]
+fn types_that_documents_lack_are_texts_or_json() {
+    for (format, text) in [
+        ("money", "-$1,234.56"),
+        ("inet", "192.168.0.1/24"),
+        ("macaddr8", "08:00:2b:01:02:03:04:05"),
+        ("bit(3)", "101"),
+        ("xml", "<a/>"),
+        ("tsvector", "'cat':1"),
+        ("oid", "4294967295"),
+        ("regclass", "orders"),
+        ("int4range", "[1,10)"),
+        ("nummultirange", "{[1,3),[5,7)}"),
+        ("polygon", "((0,0),(1,1))"),
+        ("extensions.vector(3)", "[1,2,3]"),
+        ("extensions.geometry(Point,4326)", "0101000020E6100000"),
+    ] {
+        let encoded = serde_json::to_string(&[text]).unwrap();
+        assert_eq!(column(format, &encoded).unwrap(), [Value::text(text)], "{format}");
+    }
+    assert_eq!(
+        column("extensions.hstore", r#"[{"a": "1", "b": null}]"#).unwrap(),
+        [Value::Json(r#"{"a": "1", "b": null}"#.into())]
+    );
+    assert_eq!(
+        column("extensions.vector(2)[]", r#"[["[1,2]", null]]"#).unwrap(),
+        [Value::Array(vec![Value::text("[1,2]"), Value::Null])]
     );
 }
 
@@ -119,6 +149,8 @@ fn a_value_of_another_type_is_named_but_not_shown() {
         ("uuid", "{\"secret7\": 1}", "an object"),
         ("bytea", r#""secret7""#, "bytes that are not in hex"),
         ("text[]", r#""secret7""#, "a string"),
+        ("money", "7", "a number"),
+        ("hstore", r#""secret7""#, "a string"),
         ("jsonb", "{\"secret7\": 1}", "an object"),
     ] {
         let error = column(format, &format!("[{value}]")).unwrap_err();

@@ -227,6 +227,7 @@ async fn both_together_agree_and_know_more() {
     let request = PageRequest {
         table: name("kinds"),
         columns: fields(&columns).into(),
+        key: fields(&["id"]).into(),
         range: KeyRange::all(),
         after: None,
         limit: 10,

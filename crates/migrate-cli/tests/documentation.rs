@@ -1,0 +1,42 @@
+//! What the documentation shows of `migrate.toml` is valid.
+
+use migrate_core::plan::read_config;
+
+/// The TOML examples of a page, each with the line it starts on.
+fn examples(page: &str) -> Vec<(usize, String)> {
+    let mut examples: Vec<(usize, String)> = Vec::new();
+    let mut is_open = false;
+    for (number, line) in page.lines().enumerate() {
+        match line {
+            "```toml" => {
+                examples.push((number + 2, String::new()));
+                is_open = true;
+            }
+            "```" => is_open = false,
+            line if is_open => {
+                if let Some((_, text)) = examples.last_mut() {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
+            _ => {}
+        }
+    }
+    examples
+}
+
+#[test]
+fn every_example_can_be_read() {
+    for (name, page, least) in [
+        ("docs/configuration.md", include_str!("../../../docs/configuration.md"), 6),
+        ("README.md", include_str!("../../../README.md"), 1),
+    ] {
+        let examples = examples(page);
+        assert!(examples.len() >= least, "{name} has {} examples", examples.len());
+        for (line, text) in examples {
+            if let Err(error) = read_config(&format!("{name}, from line {line}"), &text) {
+                panic!("{error}");
+            }
+        }
+    }
+}

@@ -518,14 +518,29 @@ async fn the_source_keeps_its_promises_with_a_key_and_without() {
         insert into keyless select generate_series(1, 240);
         create table keyless_none (n int);";
     let project = project(sql, 300).await;
+    let (client, _connection) = project.connect().await;
+    let keyed: Vec<Vec<Value>> = client
+        .query("select a, id::bigint, n::bigint from keyed order by a, id", &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| vec![Value::text(row.get::<_, &str>(0)), Value::Int64(row.get(1)), Value::Int64(row.get(2))])
+        .collect();
+    let keyless: Vec<Vec<Value>> = client
+        .query("select ctid::text, n::bigint from keyless order by ctid", &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| vec![Value::text(row.get::<_, &str>(0)), Value::Int64(row.get(1))])
+        .collect();
     for (name, columns, key_columns, rows, unknown_key) in [
-        ("keyed", vec!["a", "id", "n"], 2, 40, SourceKey::from_parts(&["z", "1"])),
-        ("keyless", vec!["ctid", "n"], 1, 240, SourceKey::from("(7,280)")),
+        ("keyed", vec!["a", "id", "n"], 2, keyed, SourceKey::from_parts(&["z", "1"])),
+        ("keyless", vec!["ctid", "n"], 1, keyless, SourceKey::from("(7,280)")),
     ] {
         let fixture = SourceFixture {
             table: public(name),
-            columns: columns.into_iter().map(FieldName::from).collect(),
-            key_columns,
+            columns: columns.iter().map(|column| FieldName::from(*column)).collect(),
+            key: columns.iter().take(key_columns).map(|column| FieldName::from(*column)).collect(),
             rows,
             empty: public(&format!("{name}_none")),
             missing: public("missing"),

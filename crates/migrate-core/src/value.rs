@@ -84,9 +84,19 @@ impl Value {
 
     /// The text this value has as part of a key or cursor; `None` for kinds that cannot be one.
     ///
-    /// It is the text the source compares and sorts by, so that it may be sent back in a filter unchanged.
+    /// It is a text that the source compares and sorts by, so that it may be sent back in a filter. Equal decimals have
+    /// one text: `1.50` and `1.5` name the same row.
     #[must_use]
     pub fn key_text(&self) -> Option<String> {
+        match self {
+            Self::Decimal(text) => Some(plain_decimal(text).to_owned()),
+            _ => self.exact_text(),
+        }
+    }
+
+    /// The value's own text, digit by digit; `None` for NULL and for what has parts.
+    #[must_use]
+    pub fn exact_text(&self) -> Option<String> {
         match self {
             Self::Bool(value) => Some(value.to_string()),
             Self::Int64(value) => Some(value.to_string()),
@@ -103,5 +113,14 @@ impl Value {
             })),
             Self::Absent | Self::Null | Self::Json(_) | Self::Array(_) | Self::Object(_) => None,
         }
+    }
+}
+
+/// A decimal without the zeros at the end of its fraction.
+fn plain_decimal(text: &str) -> &str {
+    if text.contains('.') && !text.contains(['e', 'E']) {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
     }
 }

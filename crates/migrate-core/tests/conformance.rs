@@ -11,8 +11,8 @@ use migrate_core::names::{SourceKey, TableName};
 use migrate_core::observe::{Fanout, Observer};
 use migrate_core::sink::{WriteBatch, WriteMode, WriteOutcome, WriteRecord};
 use migrate_core::testing::{
-    Faults, Faulty, MemorySink, MemorySource, SinkFixture, SourceFixture, When, check_sink, check_source, column,
-    table, write_record,
+    Faults, Faulty, LookupFixture, MemorySink, MemorySource, SinkFixture, SourceFixture, When, check_sink,
+    check_source, column, table, write_record,
 };
 use migrate_core::value::Value;
 use migrate_core::{Error, ErrorKind, Sink};
@@ -29,11 +29,7 @@ fn source() -> MemorySource {
     let source = MemorySource::new(4);
     let columns =
         vec![column("tenant", ScalarKind::Text), column("id", ScalarKind::Int8), column("note", ScalarKind::Text)];
-    let rows = (0..11)
-        .map(|id| {
-            vec![Value::text(if id % 3 == 0 { "a" } else { "b" }), Value::Int64(id), Value::text(format!("n{id}"))]
-        })
-        .collect();
+    let rows = [10, 8, 9, 6, 7, 5, 4, 3, 2, 1, 0].map(row).to_vec();
     source.insert(table("items", &["tenant", "id"], columns).unwrap(), rows);
     let columns =
         vec![column("tenant", ScalarKind::Text), column("id", ScalarKind::Int8), column("note", ScalarKind::Text)];
@@ -41,12 +37,16 @@ fn source() -> MemorySource {
     source
 }
 
+fn row(id: i64) -> Vec<Value> {
+    vec![Value::text(if id % 3 == 0 { "a" } else { "b" }), Value::Int64(id), Value::text(format!("n{id}"))]
+}
+
 fn source_fixture() -> SourceFixture {
     SourceFixture {
         table: name("items"),
         columns: ["tenant", "id", "note"].map(Into::into).to_vec(),
-        key_columns: 2,
-        rows: 11,
+        key: ["tenant", "id"].map(Into::into).to_vec(),
+        rows: [0, 3, 6, 9, 1, 2, 4, 5, 7, 8, 10].map(row).to_vec(),
         empty: name("none"),
         missing: name("absent"),
         unknown_key: SourceKey::from_parts(&["z", "1"]),
@@ -57,12 +57,23 @@ fn sink_fixture(sink: &MemorySink) -> SinkFixture {
     let (items, people) = (name("items"), name("people"));
     sink.index(&people, "by_email", &["email"]);
     let ada = sink.insert(&people, &[("email", Value::text("ada"))]);
+    for _ in 0..2 {
+        sink.insert(&people, &[("email", Value::text("eve"))]);
+    }
     let record = |key: &str, note: &str| write_record(&items, key, &[("note", Value::text(note))]);
     SinkFixture {
         records: vec![record("1", "one"), record("2", "two"), record("3", "three")],
         changed: record("1", "another"),
         patch: Some(write_record(&items, "1", &[("link", Value::text("doc2"))]).record),
-        lookup: Some((people, "by_email".to_owned(), vec![Value::text("ada")], ada, vec![Value::text("bob")])),
+        lookup: Some(LookupFixture {
+            table: people,
+            index: "by_email".to_owned(),
+            one: (vec![Value::text("ada")], ada),
+            several: vec![Value::text("eve")],
+            none: vec![Value::text("bob")],
+        }),
+        refused: None,
+        undeployed: None,
         table: items,
     }
 }
@@ -74,10 +85,13 @@ async fn a_table_without_a_key_is_read_by_place() {
     let rows = (0..30).map(|id| vec![Value::text(format!("n{}", id % 7))]).collect();
     source.insert(table("items", &[], columns()).unwrap(), rows);
     source.insert(table("none", &[], columns()).unwrap(), Vec::new());
+    let mut placed: Vec<(String, usize)> = (0..30).map(|id| (format!("(0,{})", id + 1), id % 7)).collect();
+    // In memory a place is a text like any other, and so is its order.
+    placed.sort();
     let fixture = SourceFixture {
         columns: ["ctid", "note"].map(Into::into).to_vec(),
-        key_columns: 1,
-        rows: 30,
+        key: vec!["ctid".into()],
+        rows: placed.into_iter().map(|(place, id)| vec![Value::text(place), Value::text(format!("n{id}"))]).collect(),
         unknown_key: "(1,1)".into(),
         ..source_fixture()
     };

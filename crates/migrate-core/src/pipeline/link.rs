@@ -4,7 +4,7 @@ use std::time::Instant;
 use super::prepare::place_of;
 use super::references::{Outcome, Referred, resolve_field};
 use super::run::Shared;
-use super::table::read_ahead;
+use super::table::{read_ahead, stopped};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{KeySpace, SinkId, SourceKey};
 use crate::observe::Event;
@@ -49,8 +49,9 @@ pub(super) async fn link_partition(
     });
     let linker = Linker { shared, table, fields, chain, shape };
     let mut pages = read_ahead(shared, table, partition.clone(), linker.chain.columns().clone(), after);
-    while let Some(page) = pages.recv().await {
-        let page = page?;
+    loop {
+        // A reader that ends without an empty page has failed.
+        let page = pages.recv().await.unwrap_or_else(|| Err(stopped()))?;
         let started = Instant::now();
         if page.records.is_empty() {
             break;
@@ -87,6 +88,8 @@ struct LinkRow {
     original: Record,
     parents: Vec<Vec<ParentKey>>,
     values: Vec<Value>,
+    /// Why links of it could not be set.
+    unlinked: Vec<String>,
 }
 
 impl Linker<'_> {
@@ -94,7 +97,14 @@ impl Linker<'_> {
         let (mut delta, mut rejects, mut end) = (Totals::default(), Vec::new(), None);
         let mut rows = self.rows(records, &mut end).await?;
         for (position, field) in self.fields.iter().enumerate() {
-            self.fill(&mut rows, position, field, &mut delta, &mut rejects).await?;
+            self.fill(&mut rows, position, field, &mut delta).await?;
+        }
+        for row in &mut rows {
+            delta.unlinked += u64::try_from(row.unlinked.len()).unwrap_or(u64::MAX);
+            if !row.unlinked.is_empty() {
+                let reasons = std::mem::take(&mut row.unlinked).join("; ");
+                rejects.push(self.unlinked(row, reasons));
+            }
         }
         let limit = self.shared.batch_records();
         for chunk in rows.chunks(limit) {
@@ -121,20 +131,14 @@ impl Linker<'_> {
                     .with_context("table", &self.table.source)
                     .with_context("key", &key)
             })?;
-            let values = vec![Value::Absent; self.fields.len()];
-            rows.push(LinkRow { key, id, original, parents: converted.references, values });
+            let empty = |field: &PlanField| if field.nullable { Value::Null } else { Value::Absent };
+            let values = self.fields.iter().map(empty).collect();
+            rows.push(LinkRow { key, id, original, parents: converted.references, values, unlinked: Vec::new() });
         }
         Ok(rows)
     }
 
-    async fn fill(
-        &self,
-        rows: &mut [LinkRow],
-        position: usize,
-        field: &PlanField,
-        delta: &mut Totals,
-        rejects: &mut Vec<Reject>,
-    ) -> Result<()> {
+    async fn fill(&self, rows: &mut [LinkRow], position: usize, field: &PlanField, delta: &mut Totals) -> Result<()> {
         let Some(reference) = field.reference() else { return Ok(()) };
         let parents: Vec<Vec<ParentKey>> =
             rows.iter().map(|row| row.parents.get(position).cloned().unwrap_or_default()).collect();
@@ -151,8 +155,7 @@ impl Linker<'_> {
                 // The document is there already: what the plan leaves out is the link.
                 Outcome::Skip => Value::Absent,
                 Outcome::Reject(error) => {
-                    delta.unlinked += 1;
-                    rejects.push(self.unlinked(row, error.message));
+                    row.unlinked.push(error.message);
                     Value::Absent
                 }
             };
@@ -191,7 +194,7 @@ impl Linker<'_> {
             match outcome {
                 WriteOutcome::Written { .. } => delta.linked += u64::try_from(links).unwrap_or(u64::MAX),
                 WriteOutcome::Rejected(error) => {
-                    delta.unlinked += 1;
+                    delta.unlinked += u64::try_from(links.max(1)).unwrap_or(u64::MAX);
                     rejects.push(self.unlinked(row, error.message));
                 }
             }

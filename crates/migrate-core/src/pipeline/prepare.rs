@@ -4,7 +4,7 @@ use super::batch::{KeptRow, Prepared};
 use super::references::{Outcome, Referred, resolve_field};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, SourceKey, TableName};
-use crate::plan::{Conversion, PlanField, PlanReference, PlanTable};
+use crate::plan::{PlanField, PlanReference, PlanTable};
 use crate::record::{FieldChange, Record, RowError};
 use crate::reject::Reject;
 use crate::resolve::IdResolver;
@@ -89,10 +89,9 @@ impl Preparer {
         for record in records {
             rows.push(self.convert(record)?);
         }
-        for (position, field) in self.table.fields.iter().enumerate() {
-            if let Conversion::Reference(reference) = &field.conversion
-                && !reference.cut
-            {
+        // The chain's documents have these fields, in this order.
+        for (position, field) in self.table.fields.iter().filter(|field| !field.is_cut()).enumerate() {
+            if let Some(reference) = field.reference() {
                 self.fill_reference(&mut rows, position, field, reference).await?;
             }
         }

@@ -48,7 +48,9 @@ impl Shared {
 
     pub(super) fn chain(&self, table: &PlanTable) -> Chain {
         let leading = table.key.iter().chain(table.alternate_keys.iter().flatten());
-        let mut chain = Chain::with_columns(&table.sink, &table.fields, leading);
+        // The second pass sets the others.
+        let fields: Vec<PlanField> = table.fields.iter().filter(|field| !field.is_cut()).cloned().collect();
+        let mut chain = Chain::with_columns(&table.sink, &fields, leading);
         for make in &self.transforms {
             if let Some(step) = make(table) {
                 chain.push(step);
@@ -221,12 +223,13 @@ async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<
     for (_, checkpoint) in &partitions {
         resumed.absorb(&checkpoint.totals);
     }
-    shared.count_rejects(resumed.rejected)?;
+    let rejected = resumed.rejected;
     shared.observer.on_event(&Event::TableStarted {
         table: table.source.clone(),
         expected,
         resumed: Box::new(resumed),
     });
+    shared.count_rejects(rejected)?;
     let mut copied = Vec::with_capacity(partitions.len());
     for (partition, checkpoint) in partitions {
         let checkpoint = copy_partition(shared, table, partition.clone(), checkpoint).await?;
@@ -250,9 +253,12 @@ async fn link_table(
 
 /// Ends a table's turn: counts it again and tells how it stands.
 async fn close<T>(shared: &Arc<Shared>, table: &PlanTable, result: Result<T>) -> Result<()> {
-    match result {
-        Ok(_) => {
-            let counted = shared.source.count(&table.source).await?;
+    let counted = match result {
+        Ok(_) => shared.source.count(&table.source).await,
+        Err(error) => Err(error),
+    };
+    match counted {
+        Ok(counted) => {
             finished(shared, &table.source, TableStatus::Complete, counted, None);
             Ok(())
         }

@@ -106,7 +106,7 @@ async fn oldest(writes: &mut VecDeque<Write>) {
     }
 }
 
-fn stopped() -> Error {
+pub(super) fn stopped() -> Error {
     Error::new(ErrorKind::Interrupted, "go on: a stop was asked for")
 }
 

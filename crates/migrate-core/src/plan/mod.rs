@@ -309,6 +309,9 @@ pub struct PlanReference {
     pub list: bool,
     /// What is done where the parent is not in the sink.
     pub on_missing: MissingParent,
+    /// True when a row that refers to nothing is rejected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reject_null: bool,
     /// True when the second pass sets it, because the parent may come later.
     pub cut: bool,
 }
@@ -333,6 +336,7 @@ impl PlanReference {
             discriminator: None,
             list: false,
             on_missing: MissingParent::default(),
+            reject_null: false,
             cut: false,
         }
     }

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::{Conversion, PlanTable};
+use super::{AdoptedTable, Conversion, PlanField, PlanReference, PlanTable};
 use crate::names::TableName;
 
 /// A cycle of references that cannot be cut: every reference in it is required.
@@ -14,10 +14,10 @@ pub(super) struct UncuttableCycle(pub(super) Vec<TableName>);
 ///
 /// Only references between tables of the plan count: adopted parents are there before the run. Returns what was cut, as
 /// `table.field`.
-pub(super) fn order(tables: &mut [PlanTable]) -> Result<Vec<String>, UncuttableCycle> {
+pub(super) fn order(tables: &mut [PlanTable], adopted: &[AdoptedTable]) -> Result<Vec<String>, UncuttableCycle> {
     let mut cut = Vec::new();
     loop {
-        let graph = graph(tables);
+        let graph = graph(tables, adopted);
         let Some(cycle) = tarjan_scc(&graph)
             .into_iter()
             .map(|component| component.into_iter().map(petgraph::prelude::NodeIndex::index).collect::<Vec<usize>>())
@@ -27,7 +27,7 @@ pub(super) fn order(tables: &mut [PlanTable]) -> Result<Vec<String>, UncuttableC
         };
         cut.push(cut_one(tables, &cycle)?);
     }
-    let graph = graph(tables);
+    let graph = graph(tables, adopted);
     let mut levels = vec![0_usize; tables.len()];
     // tarjan_scc gives parents (targets of edges) before children.
     for node in tarjan_scc(&graph).into_iter().flatten() {
@@ -45,7 +45,9 @@ pub(super) fn order(tables: &mut [PlanTable]) -> Result<Vec<String>, UncuttableC
 }
 
 /// Child to parent, for references that are not cut.
-fn graph(tables: &[PlanTable]) -> DiGraph<(), ()> {
+///
+/// A reference to an adopted table waits for the tables that its natural key refers to.
+fn graph(tables: &[PlanTable], adopted: &[AdoptedTable]) -> DiGraph<(), ()> {
     let mut graph = DiGraph::new();
     let nodes: HashMap<&TableName, NodeIndex> =
         tables.iter().map(|table| (&table.source, graph.add_node(()))).collect();
@@ -55,13 +57,31 @@ fn graph(tables: &[PlanTable]) -> DiGraph<(), ()> {
                 && !reference.cut
                 && let Some(&child) = nodes.get(&table.source)
             {
-                for parent in reference.tables().filter_map(|parent| nodes.get(parent)) {
-                    graph.update_edge(child, *parent, ());
+                for parent in reference.tables().flat_map(|parent| behind(parent, adopted)) {
+                    if let Some(&parent) = nodes.get(parent) {
+                        graph.update_edge(child, parent, ());
+                    }
                 }
             }
         }
     }
     graph
+}
+
+/// A parent and, where it is adopted, the tables that its natural key needs, at whatever distance.
+fn behind<'a>(parent: &'a TableName, adopted: &'a [AdoptedTable]) -> Vec<&'a TableName> {
+    let mut tables = vec![parent];
+    let mut at = 0;
+    while let Some(&table) = tables.get(at) {
+        at += 1;
+        let natural_key = adopted.iter().filter(|other| other.source == *table).flat_map(|other| &other.natural_key);
+        for next in natural_key.filter_map(PlanField::reference).flat_map(PlanReference::tables) {
+            if !tables.contains(&next) {
+                tables.push(next);
+            }
+        }
+    }
+    tables
 }
 
 fn is_cycle(tables: &[PlanTable], component: &[usize]) -> bool {

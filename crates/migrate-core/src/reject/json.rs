@@ -25,7 +25,7 @@ fn value_to_json(value: &Value) -> Json {
         Value::Float64(value) if value.is_finite() => Json::from(*value),
         Value::Text(text) | Value::Json(text) => Json::String(text.to_string()),
         Value::Int64(_) | Value::Float64(_) | Value::Decimal(_) | Value::Time(..) | Value::Bytes(_) => {
-            Json::String(value.key_text().unwrap_or_default())
+            Json::String(value.exact_text().unwrap_or_default())
         }
         Value::Array(items) => Json::Array(items.iter().map(value_to_json).collect()),
         Value::Object(fields) => Json::Object(

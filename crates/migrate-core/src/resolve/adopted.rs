@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{IdResolver, Resolution};
+use super::{IdResolver, Resolution, StoredIds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, KeySpace, SinkId, SourceKey, TableName};
 use crate::plan::{AdoptedTable, Conversion};
@@ -182,6 +182,10 @@ fn natural_values(adoption: &Adoption, space: &KeySpace, key: &SourceKey, row: O
     let table = &adoption.table;
     let missing = || Resolution::Missing { table: space.clone(), key: key.clone() };
     let Some(row) = row else { return Ok(Err(missing())) };
+    // A natural key with NULL in it names no document: SQL's own equality finds none either. No default stands in for it.
+    if row.values.iter().any(Value::is_nothing) {
+        return Ok(Err(missing()));
+    }
     let unusable = |field: &FieldName, reason: &str| {
         Error::new(ErrorKind::Config, format!("use {field} in a natural key: {reason}"))
             .with_context("table", &table.source)
@@ -198,7 +202,6 @@ fn natural_values(adoption: &Adoption, space: &KeySpace, key: &SourceKey, row: O
             *slot = Value::text(parent.key.as_str());
         }
     }
-    // A natural key with NULL in it names no document: SQL's own equality finds none either.
     Ok(if values.iter().any(Value::is_nothing) { Err(missing()) } else { Ok(values) })
 }
 
@@ -206,7 +209,8 @@ fn natural_values(adoption: &Adoption, space: &KeySpace, key: &SourceKey, row: O
 impl IdResolver for AdoptedIds {
     async fn resolve(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
         let Some(adoption) = self.tables.get(table.table()) else {
-            return Ok(keys.iter().map(|key| Resolution::Missing { table: table.clone(), key: key.clone() }).collect());
+            // A natural key may refer to a table that this migration writes.
+            return StoredIds::new(self.state.clone()).resolve(table, keys).await;
         };
         let mut positions: HashMap<&SourceKey, usize> = HashMap::new();
         let mut unique: Vec<SourceKey> = Vec::new();

@@ -6,7 +6,7 @@ mod faults;
 mod memory_sink;
 mod memory_source;
 
-pub use conformance::{SinkFixture, SourceFixture, Violation, check_sink, check_source, write_record};
+pub use conformance::{LookupFixture, SinkFixture, SourceFixture, Violation, check_sink, check_source, write_record};
 pub use faults::{Faults, Faulty, When};
 pub use memory_sink::{Document, MemorySink};
 pub use memory_source::{MemorySource, column, table};

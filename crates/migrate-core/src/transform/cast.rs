@@ -86,7 +86,7 @@ impl CastField {
             | (Cast::Number | Cast::Json | Cast::JsonEscaped, value @ Value::Float64(_))
             | (Cast::Int64, value @ Value::Int64(_)) => Ok(value),
             (Cast::Exact | Cast::Text, Value::Time(_, text) | Value::Text(text)) => Ok(Value::Text(text)),
-            (Cast::Text, value) => value.key_text().map(Value::text).ok_or_else(|| self.refuse(&value)),
+            (Cast::Text, value) => value.exact_text().map(Value::text).ok_or_else(|| self.refuse(&value)),
             (Cast::Number | Cast::Json | Cast::JsonEscaped, Value::Int64(integer)) => {
                 exact_double(integer).ok_or_else(|| unfit("is an integer over 2^53, which no double holds"))
             }

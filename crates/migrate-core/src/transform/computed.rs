@@ -74,7 +74,7 @@ fn argument(value: &Value) -> minijinja::Value {
         Value::Int64(value) => (*value).into(),
         Value::Float64(value) => (*value).into(),
         Value::Decimal(text) | Value::Text(text) | Value::Time(_, text) => (&**text).into(),
-        Value::Bytes(_) => value.key_text().unwrap_or_default().into(),
+        Value::Bytes(_) => value.exact_text().unwrap_or_default().into(),
         Value::Json(text) => match serde_json::from_str::<serde_json::Value>(text) {
             Ok(json) => minijinja::Value::from(Serde(json)),
             Err(_) => (&**text).into(),

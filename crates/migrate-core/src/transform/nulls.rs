@@ -10,6 +10,8 @@ pub struct Nulls {
     fields: Vec<(FieldName, OnNull)>,
     /// Per field of the document, whether it is a list of references.
     lists: Vec<bool>,
+    /// Per field of the document, whether it is a reference.
+    references: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -31,8 +33,7 @@ impl Nulls {
                 NullPolicy::Default(json) => OnNull::Default(json_to_value(json, &field.field_type)),
                 NullPolicy::Reject => OnNull::Reject,
             },
-            // A cut reference is never NULL here: the second pass sets it, or nobody does.
-            Conversion::Reference(reference) if reference.cut => OnNull::Absent,
+            Conversion::Reference(reference) if reference.reject_null => OnNull::Reject,
             Conversion::Reference(_) if field.nullable => OnNull::Null,
             Conversion::Reference(_) if field.optional => OnNull::Absent,
             Conversion::Constant(_) | Conversion::Reference(_) => OnNull::Reject,
@@ -46,6 +47,7 @@ impl Nulls {
         Self {
             fields: fields.iter().map(|field| (name(field), on_null(field))).collect(),
             lists: fields.iter().map(is_list).collect(),
+            references: fields.iter().map(|field| field.reference().is_some()).collect(),
         }
     }
 }
@@ -69,7 +71,9 @@ impl Transform for Nulls {
                 *value = Value::Array(Vec::new());
                 continue;
             }
-            if context.nulls.get(position).is_some_and(|was_null| !was_null) {
+            // Of a reference that refers to nothing no value is left, whichever of its columns is NULL.
+            let is_reference = self.references.get(position) == Some(&true);
+            if !is_reference && context.nulls.get(position).is_some_and(|was_null| !was_null) {
                 continue;
             }
             *value = match on_null {

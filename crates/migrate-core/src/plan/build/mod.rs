@@ -63,7 +63,7 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) 
         }
     }
     references::collect_alternate_keys(&mut tables, &adopted);
-    match order(&mut tables) {
+    match order(&mut tables, &adopted) {
         Ok(cut) => builder.notes.extend(
             cut.into_iter()
                 .map(|link| format!("{link} is part of a cycle: it is left out at first and set in a second pass")),

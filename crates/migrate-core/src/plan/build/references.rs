@@ -63,10 +63,30 @@ impl Builder<'_> {
         choice: Option<&ColumnConfig>,
         parents: &Parents<'_>,
     ) -> Option<PlanReference> {
+        let reference = self.find_reference(schema, column, choice, parents)?;
+        if choice.and_then(|choice| choice.nulls) == Some(NullChoice::Default) {
+            self.issues.push(PlanIssue::new(
+                &["tables", &schema.name.to_string(), "columns", column.name.as_str(), "nulls"],
+                format!("{}.{} is a reference, which has no default", schema.name, column.name),
+                "choose nulls = \"absent\", \"null\" or \"reject\"",
+            ));
+        }
+        Some(reference)
+    }
+
+    fn find_reference(
+        &mut self,
+        schema: &TableSchema,
+        column: &Column,
+        choice: Option<&ColumnConfig>,
+        parents: &Parents<'_>,
+    ) -> Option<PlanReference> {
         if choice.is_some_and(|choice| choice.field_type.is_some()) {
             return None;
         }
         let list = column.source_type.array;
+        let nulls = choice.and_then(|choice| choice.nulls);
+        let reject_null = column.nullable && nulls.unwrap_or(self.config.defaults.nulls) == NullChoice::Reject;
         let on_missing = choice.and_then(|choice| choice.on_missing).unwrap_or(self.config.defaults.on_missing);
         let path = |last: &'static str| {
             ["tables", &schema.name.to_string(), "columns", column.name.as_str(), last].map(str::to_owned)
@@ -74,14 +94,14 @@ impl Builder<'_> {
         if let Some(wanted) = choice.and_then(|choice| choice.references.as_ref()) {
             let to = self.declared(&path("references"), schema, wanted, 1, parents)?;
             let parents = vec![PlanParent { to, when: None }];
-            return Some(PlanReference { parents, discriminator: None, list, on_missing, cut: false });
+            return Some(PlanReference { parents, discriminator: None, list, on_missing, reject_null, cut: false });
         }
         let foreign =
             schema.foreign_keys.iter().find(|foreign| matches!(&*foreign.columns, [only] if *only == column.name))?;
         match follow(&foreign.parent, &foreign.parent_columns, parents) {
             Ok((to, _)) => {
                 let parents = vec![PlanParent { to, when: None }];
-                Some(PlanReference { parents, discriminator: None, list: false, on_missing, cut: false })
+                Some(PlanReference { parents, discriminator: None, list: false, on_missing, reject_null, cut: false })
             }
             Err(Unfollowed::NotPlanned) => {
                 self.notes.push(format!(
@@ -174,10 +194,11 @@ impl Builder<'_> {
         for (name, choice) in &settings.references {
             fields.extend(self.configured_reference(schema, name, choice, parents));
         }
-        let configured: BTreeSet<&[FieldName]> =
-            settings.references.values().map(|choice| choice.columns.as_slice()).collect();
+        let set = |columns: &[FieldName]| columns.iter().cloned().collect::<BTreeSet<FieldName>>();
+        let configured: Vec<BTreeSet<FieldName>> =
+            settings.references.values().map(|choice| set(&choice.columns)).collect();
         for foreign in schema.foreign_keys.iter().filter(|foreign| foreign.columns.len() > 1) {
-            if configured.contains(foreign.columns.as_slice()) {
+            if configured.contains(&set(&foreign.columns)) {
                 continue;
             }
             let columns: Vec<&Column> =
@@ -199,6 +220,7 @@ impl Builder<'_> {
             let reference = PlanReference {
                 parents: vec![PlanParent { to, when: None }],
                 on_missing: self.config.defaults.on_missing,
+                reject_null: self.config.defaults.nulls == NullChoice::Reject,
                 ..PlanReference::to(foreign.parent.clone())
             };
             let wanted = self.reference_name(&reference, parents);
@@ -256,6 +278,7 @@ impl Builder<'_> {
             discriminator: choice.by.clone(),
             list: false,
             on_missing: choice.on_missing.unwrap_or(self.config.defaults.on_missing),
+            reject_null: self.config.defaults.nulls == NullChoice::Reject,
             cut: false,
         };
         let may_be_null = columns.iter().any(|column| column.nullable);
@@ -293,7 +316,7 @@ fn planned(field: Referring<'_>, reference: PlanReference, parents: &Parents<'_>
     let drops_field = reference.on_missing == MissingParent::Null && !reference.list;
     let may_lack = may_be_null || drops_field;
     let nullable = may_lack && nulls == NullChoice::Null;
-    let required = matches!(nulls, NullChoice::Reject | NullChoice::Default) && !drops_field;
+    let required = reference.reject_null && !drops_field;
     PlanField {
         field: name,
         source_type: columns.first().map_or_else(

@@ -518,7 +518,7 @@ async fn the_source_keeps_its_promises_with_a_key_and_without() {
         insert into keyless select generate_series(1, 240);
         create table keyless_none (n int);";
     let project = project(sql, 300).await;
-    let (client, _connection) = project.connect().await;
+    let client = project.client().await.unwrap();
     let keyed: Vec<Vec<Value>> = client
         .query("select a, id::bigint, n::bigint from keyed order by a, id", &[])
         .await

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use migrate_core::error::{Error, ErrorKind, Result};
+use migrate_core::layer::retry_after;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, redirect};
 use serde::Deserialize;
@@ -174,13 +175,9 @@ impl Client {
         let transport = |error| parse_transport(call, &self.host, error);
         let response = request.send().await.map_err(transport)?;
         let status = response.status();
-        let retry_after = retry_after(response.headers().get(RETRY_AFTER));
+        let asked = response.headers().get(RETRY_AFTER).and_then(|header| header.to_str().ok());
+        let retry_after = asked.and_then(retry_after);
         let body = response.bytes().await.map_err(transport)?;
         Ok((status, retry_after, body.into()))
     }
-}
-
-/// The delay of a `Retry-After` in seconds; a date in it is left to the caller's own back-off.
-fn retry_after(header: Option<&HeaderValue>) -> Option<Duration> {
-    header?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }

@@ -24,6 +24,8 @@ use crate::size::document_size;
 const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// Keys of one lookup: each is one index range, of which a query may read 4,096.
 const LOOKUP_KEYS: usize = 1000;
+/// Missing functions that an error names; usually all are missing, and a few show which module.
+const NAMED_FUNCTIONS: usize = 5;
 
 /// Writes documents through the generated functions of a deployment.
 ///
@@ -166,8 +168,8 @@ impl Sink for ConvexSink {
         document_size(self.legacy_id_field(), record)
     }
 
-    /// Also tries the functions of [`ConvexSettings::lookup_tables`] and [`ConvexSettings::patch_tables`]. All missing
-    /// functions are named in one error, with the command that deploys them.
+    /// Also tries the functions of [`ConvexSettings::lookup_tables`] and [`ConvexSettings::patch_tables`]. The missing
+    /// functions are counted and some of them named in one error, with the command that deploys them.
     async fn check(&self, tables: &[TableName]) -> Result<()> {
         self.client.check().await?;
         let probes: Vec<Probe<'_>> = tables
@@ -187,7 +189,7 @@ impl Sink for ConvexSink {
         }
         let command = self.settings.deployment_kind().deploy_command();
         Err(Error::new(ErrorKind::FunctionMissing, format!("find {} of the generated functions", missing.len()))
-            .with_context("functions", missing.join(", "))
+            .with_context("functions", some_of(&missing))
             .with_remedy(format!(
                 "copy the generated {}.ts into the project's functions and run: {command}",
                 self.settings.module
@@ -236,6 +238,15 @@ impl Sink for ConvexSink {
 
     async fn finish(&self, _tables: &[TableName]) -> Result<()> {
         Ok(())
+    }
+}
+
+/// The first few names, and how many there are beside them.
+fn some_of(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED_FUNCTIONS).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED_FUNCTIONS) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

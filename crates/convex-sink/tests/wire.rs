@@ -260,6 +260,18 @@ async fn system_failures_are_classified_by_status_and_code() {
 }
 
 #[tokio::test]
+async fn a_date_to_wait_for_is_passed_on() {
+    let asked = |date: &'static str| async move {
+        let busy = ResponseTemplate::new(429).insert_header("Retry-After", date);
+        write_one(&server(busy).await).await.unwrap_err().retry_after()
+    };
+    assert_eq!(asked("Wed, 21 Oct 2015 07:28:00 GMT").await, Some(Duration::ZERO));
+    let far = asked("Fri, 31 Dec 9999 23:59:59 GMT").await.unwrap();
+    assert!(far > Duration::from_hours(24), "{far:?}");
+    assert_eq!(asked("later").await, None);
+}
+
+#[tokio::test]
 async fn answers_of_another_shape_are_protocol_errors() {
     for answer in [
         ResponseTemplate::new(200).set_body_string(CANARY),
@@ -366,6 +378,21 @@ async fn missing_functions_are_named_together_with_the_command() {
         "find 3 of the generated functions (functions: migrate:bulkInsertB, migrate:patchPeople, \
          migrate:lookup (contacts by by_phone)); \
          copy the generated migrate.ts into the project's functions and run: npx convex deploy"
+    );
+}
+
+#[tokio::test]
+async fn of_many_missing_functions_a_few_are_named() {
+    let server = reachable().await;
+    let missing = failure(200, "Could not find public function for 'x'.");
+    Mock::given(method("POST")).respond_with(missing).mount(&server).await;
+    let tables: Vec<_> = ["a", "b", "c", "d", "e", "f", "g"].into_iter().map(table).collect();
+    let error = sink(&server).check(&tables).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "find 7 of the generated functions (functions: migrate:bulkInsertA, migrate:bulkInsertB, migrate:bulkInsertC, \
+         migrate:bulkInsertD, migrate:bulkInsertE and 2 more); copy the generated migrate.ts into the project's \
+         functions and run: npx convex deploy"
     );
 }
 

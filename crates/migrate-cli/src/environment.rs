@@ -48,6 +48,7 @@ impl Environment {
 
     /// The first of `names` that is set and not empty, with its name.
     fn get(&self, names: &'static [&'static str]) -> Option<(&'static str, String)> {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
         let process = |name: &&'static str| std::env::var(name).ok().map(|value| (*name, value));
         let of_file = |file: &HashMap<String, String>| {
             names.iter().find_map(|name| {

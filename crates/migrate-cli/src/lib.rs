@@ -9,6 +9,7 @@ mod output;
 mod progress;
 mod render;
 mod run_folder;
+mod wrap;
 
 pub use commands::{Verb, main};
 

@@ -328,7 +328,10 @@ fn record_lines(record: &Record, context: &RowContext) -> String {
     let changes = context.changes.iter().map(|change| format!("{}:{}", change.field, change.kind.as_str())).collect();
     let keys = |parents: &Vec<ParentKey>| match parents.as_slice() {
         [] => "-".to_owned(),
-        parents => parents.iter().map(|parent| format!("{}<{}>", parent.parent, parent.key)).collect(),
+        parents => {
+            let each: Vec<String> = parents.iter().map(|parent| format!("{}<{}>", parent.parent, parent.key)).collect();
+            each.concat()
+        }
     };
     let references = context.references.iter().map(keys).collect();
     let nulls = context.nulls.iter().map(ToString::to_string).collect();

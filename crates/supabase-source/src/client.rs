@@ -4,6 +4,8 @@
 //! and its `limit`, `exact_count`, `auth` and `schema` have sharp edges. So it composes, and what it built is sent by our
 //! own client, with our own headers.
 
+#![expect(clippy::disallowed_types, reason = "this is the one place for it")]
+
 use std::fmt;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use migrate_core::layer::retry_after;
 use migrate_core::names::TableName;
 use migrate_core::{Error, ErrorKind, Result};
 use reqwest::StatusCode;
@@ -67,7 +67,7 @@ pub(crate) fn parse_error(status: StatusCode, headers: &HeaderMap, body: &[u8], 
     if let Some(code) = code {
         error = error.with_context("code", code);
     }
-    if let Some(delay) = retry_after(headers, Timestamp::now()) {
+    if let Some(delay) = asked_delay(headers) {
         error = error.with_retry_after(delay);
     }
     let remedy = match (kind, attempt.table) {
@@ -120,14 +120,9 @@ pub(crate) fn grant_statement(table: &TableName, role: &str) -> String {
     format!("grant select on {}.{} to {};", identifier(table.schema()), identifier(table.name()), identifier(role))
 }
 
-/// The wait that a server asks for: seconds, or an HTTP date (RFC 9110 §10.2.3); a date in the past is no wait.
-pub(crate) fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(now)).unwrap_or_default())
+/// The wait that a server asks for.
+fn asked_delay(headers: &HeaderMap) -> Option<Duration> {
+    retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?)
 }
 
 /// The code in `Proxy-Status: PostgREST; error=CODE`.
@@ -280,20 +275,6 @@ mod tests {
             ErrorKind::TooLarge
         );
         assert_eq!(parse(302, "").kind(), ErrorKind::Config);
-    }
-
-    #[test]
-    fn waits_are_read_in_both_forms() {
-        let now: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
-        let wait = |text: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-            retry_after(&headers, now)
-        };
-        assert_eq!(wait("7"), Some(Duration::from_secs(7)));
-        assert_eq!(wait("Fri, 02 Jan 2026 03:05:05 GMT"), Some(Duration::from_mins(1)));
-        assert_eq!(wait("Fri, 02 Jan 2026 03:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(wait("soon"), None);
     }
 
     #[test]

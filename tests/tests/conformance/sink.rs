@@ -1,7 +1,7 @@
 use std::fs;
 use std::time::Duration;
 
-use convex_sink::{ConvexSettings, ConvexSink, generate};
+use convex_sink::{CONVEX_RULES, ConvexSettings, ConvexSink, generate};
 use migrate_core::catalog::{CATALOG_VERSION, Catalog, Column, ForeignKey, ScalarKind};
 use migrate_core::layer::{Bisect, DryRun, Limit, Retry, Timeout};
 use migrate_core::names::{FieldName, SinkId};
@@ -36,7 +36,7 @@ fn array(mut column: Column) -> Column {
 }
 
 fn foreign_key(of: &str, parent: &str) -> ForeignKey {
-    ForeignKey { columns: vec![of.into()], parent: name(parent), parent_columns: vec!["id".into()] }
+    ForeignKey::single(of.into(), name(parent), "id".into())
 }
 
 /// Items and their places refer to each other, so that the items' reference is set by a second pass; people are adopted.
@@ -62,7 +62,14 @@ fn catalog() -> Catalog {
     places.foreign_keys = vec![foreign_key("item_id", "items")];
     let columns = vec![column("id", S::Uuid), column("team", S::Text), column("email", S::Text)];
     let tables = vec![items, places, table("people", &["id"], columns).unwrap()];
-    Catalog { version: CATALOG_VERSION, origin: "test".to_owned(), unknown: Vec::new(), tables }
+    Catalog {
+        version: CATALOG_VERSION,
+        origin: "test".to_owned(),
+        unknown: Vec::new(),
+        differences: Vec::new(),
+        tables,
+        inventory: Vec::new(),
+    }
 }
 
 fn plan() -> Plan {
@@ -73,7 +80,7 @@ fn plan() -> Plan {
         ..TableConfig::default()
     };
     let config = MigrateConfig { tables: [(name("people"), people)].into(), ..MigrateConfig::default() };
-    build_plan(&config, &catalog()).unwrap()
+    build_plan(&config, &catalog(), &CONVEX_RULES).unwrap()
 }
 
 /// A sink for a deployment of the plan.

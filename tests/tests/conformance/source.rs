@@ -127,7 +127,7 @@ static STARTING: Mutex<()> = Mutex::const_new(());
 async fn project(cases: &[Case]) -> Supabase {
     let _starting = STARTING.lock().await;
     let sql = std::iter::once(SET_UP.to_owned()).chain(cases.iter().map(Case::sql)).collect();
-    Supabase::start(SupabaseOptions { sql, max_rows: MAX_ROWS }).await.unwrap()
+    Supabase::start(SupabaseOptions { sql, max_rows: MAX_ROWS, ..SupabaseOptions::default() }).await.unwrap()
 }
 
 fn source(supabase: &Supabase) -> SupabaseSource {
@@ -207,7 +207,8 @@ async fn a_page_that_does_not_come_is_asked_for_again() {
     supabase.gateway().inject(Fault::delay(2 * LONGEST).on("/rest/v1/by_uuid?"));
     let source = Retry::new(Timeout::new(bare, SHORT), eager(), silent());
     let columns = fixture.columns.into();
-    let request = PageRequest { table: fixture.table, columns, range: KeyRange::all(), after: None, limit: 3 };
+    let key = fixture.key.as_slice().into();
+    let request = PageRequest { table: fixture.table, columns, key, range: KeyRange::all(), after: None, limit: 3 };
     let page = tokio::time::timeout(LONGEST, source.read_page(request)).await.unwrap().unwrap();
     let values: Vec<_> = page.records.into_iter().map(|record| record.values).collect();
     assert_eq!(values, fixture.rows[..3]);

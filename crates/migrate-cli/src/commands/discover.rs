@@ -8,31 +8,50 @@ use migrate_core::layer::{Retry, RetryPolicy};
 use migrate_core::observe::Fanout;
 use supabase_source::SupabaseSource;
 
-use super::{EXIT_HELP, ProjectArguments, fail, supabase};
+use super::{ProjectArguments, fail, help, supabase};
 use crate::environment::Environment;
 use crate::init::first_config;
 use crate::{exit, files, output};
 
-/// Reads what a Supabase project holds into catalog.json: tables, columns, keys, references, row counts.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("migrate-discover", "this folder's project"),
+    ("migrate-discover --init", "and a first migrate.toml"),
+    ("migrate-discover --config cms/migrate.toml", "another one: cms/catalog.json"),
+    ("migrate-discover --quiet", "in a script: errors only"),
+    ("migrate-discover --json | jq '.tables[].name'", ""),
+];
+
+/// Writes catalog.json: tables, columns, keys and row counts of a Supabase project
 ///
-/// Needs SUPABASE_URL and SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY) in the environment, .env.local or .env.
-/// With SUPABASE_DB_URL, a Postgres connection string of the same project, it reads the catalog of Postgres too, which
-/// tells unique keys, checks, every reference, generated columns, and what rows leave behind.
+/// Rows are counted, not read. The file goes beside migrate.toml, which need not be there yet. Write that one next, then
+/// run migrate-plan.
+///
+/// The project's address is taken from SUPABASE_URL, its key from SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY):
+/// from the environment, else from .env.local, else from .env.
+///
+/// With SUPABASE_DB_URL, a Postgres connection string of the same project, the catalog of Postgres is read too: it tells
+/// unique keys, checks, every reference, generated columns, and what rows leave behind.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
-#[command(name = "migrate-discover", version, after_help = EXIT_HELP)]
+#[command(name = "migrate-discover", version, max_term_width = 100)]
+#[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
     #[command(flatten)]
     project: ProjectArguments,
-    /// Accept a key that row-level security hides rows from
+    /// Accept a key that may not see every row, such as a publishable one
+    ///
+    /// Row-level security hides rows from such a key, and nothing tells how many.
     #[arg(long)]
     allow_partial: bool,
-    /// Print the catalog as JSON
+    /// Print the catalog as JSON, instead of a list of tables
     #[arg(long)]
     json: bool,
     /// Write a first, commented migrate.toml; one that is there is never overwritten
     #[arg(long)]
     init: bool,
+    /// Print errors only; with --json, the catalog too
+    #[arg(long)]
+    quiet: bool,
 }
 
 pub(super) async fn main(arguments: Arguments) -> u8 {
@@ -53,10 +72,12 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         Ok(catalog) => {
             if arguments.json {
                 output::data(&serde_json::to_string_pretty(&catalog).unwrap_or_default());
-            } else {
+            } else if !arguments.quiet {
                 summary(&catalog);
             }
-            output::note(&format!("wrote {}", arguments.project.catalog().display()));
+            if !arguments.quiet {
+                output::note(&format!("wrote {}", arguments.project.catalog().display()));
+            }
             if arguments.init {
                 let text = first_config(&catalog, &config.supabase.schemas, &CONVEX_RULES);
                 match files::write_new(path, &text) {
@@ -72,7 +93,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
 }
 
 fn summary(catalog: &Catalog) {
-    output::data(&format!("{}: {} tables", catalog.origin, catalog.tables.len()));
+    output::line(&format!("{}: {} tables", catalog.origin, catalog.tables.len()));
     for table in &catalog.tables {
         let state = match table.state {
             TableState::Present | TableState::Empty => match table.rows {
@@ -89,21 +110,21 @@ fn summary(catalog: &Catalog) {
             }
         };
         let shape = format!("{} columns, {} references", table.columns.len(), table.foreign_keys.len());
-        output::data(&format!("  {}: {state}, {shape}", table.name));
+        output::line(&format!("  {}: {state}, {shape}", table.name));
     }
     if !catalog.differences.is_empty() {
-        output::data("the data API and Postgres differ:");
+        output::line("the data API and Postgres differ:");
     }
     for difference in &catalog.differences {
-        output::data(&format!("  {difference}"));
+        output::line(&format!("  {difference}"));
     }
     if !catalog.inventory.is_empty() {
-        output::data(&format!("not moved by itself: {} things, listed in the catalog", catalog.inventory.len()));
+        output::line(&format!("not moved by itself: {} things, listed in the catalog", catalog.inventory.len()));
     }
     if !catalog.unknown.is_empty() {
-        output::data("not visible this way:");
+        output::line("not visible this way:");
     }
     for unknown in &catalog.unknown {
-        output::data(&format!("  {unknown}"));
+        output::line(&format!("  {unknown}"));
     }
 }

@@ -1,52 +1,79 @@
-use std::process::Command;
+use std::ffi::OsString;
+use std::process::Command as Process;
 
+use clap::{Arg, Command, value_parser};
+
+use super::help;
 use crate::{exit, output};
 
 const VERBS: &[(&str, &str)] = &[
-    ("discover", "read what the Supabase project holds into catalog.json"),
-    ("plan", "make plan.json and the Convex functions from catalog and migrate.toml"),
-    ("run", "migrate, or go on where the last run stopped"),
-    ("report", "show a run's report"),
-    ("schema", "write the JSON Schemas of all files"),
+    ("discover", "Write catalog.json: what the Supabase project holds"),
+    ("plan", "Write plan.json and the Convex functions; offline"),
+    ("run", "Migrate, or go on where the last run stopped"),
+    ("report", "Show the report of a run"),
+    ("schema", "Write the JSON Schemas of all files"),
 ];
 
-fn help() -> String {
-    let verbs: Vec<String> = VERBS.iter().map(|(verb, what)| format!("  {verb:<10} {what}")).collect();
-    format!(
-        "Moves a Supabase project into Convex.\n\nUsage: migrate <VERB> [OPTIONS]\n\nVerbs:\n{}\n\n\
-         `migrate <VERB> --help` tells more. Each verb is also a program: migrate-<verb>.\n{}",
-        verbs.join("\n"),
-        super::EXIT_HELP
-    )
+const EXAMPLES: &[(&str, &str)] = &[
+    ("migrate discover", "1. read the project that .env.local names"),
+    ("migrate plan", "2. by migrate.toml, which you write"),
+    ("npx convex deploy", "3. deploy the functions it made"),
+    ("migrate run --dry-run", "4. try everything, write nothing"),
+    ("migrate run", "5. migrate"),
+];
+
+const ARGUMENTS: &str = "arguments";
+
+/// The verbs with all that follows them unread: it is for the verb's own program.
+fn command() -> Command {
+    let rest = || {
+        Arg::new(ARGUMENTS)
+            .num_args(0..)
+            .trailing_var_arg(true)
+            .allow_hyphen_values(true)
+            .value_parser(value_parser!(OsString))
+    };
+    let verb = |(name, about): &(&'static str, &'static str)| {
+        Command::new(*name).about(*about).disable_help_flag(true).arg(rest())
+    };
+    Command::new("migrate")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Moves the tables of a Supabase project into Convex")
+        .long_about(
+            "Moves the tables of a Supabase project into Convex\n\n`migrate run …` is `migrate-run …`: each verb is a \
+             program of its own, beside this one. `migrate <VERB> --help` tells more of it.",
+        )
+        .max_term_width(100)
+        .after_help("`migrate <VERB> -h` tells more of a verb.")
+        .after_long_help(help::after(EXAMPLES, &[]))
+        .override_usage("migrate <VERB> [OPTIONS]")
+        .subcommand_help_heading("Verbs")
+        .subcommand_value_name("VERB")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommands(VERBS.iter().map(verb))
+}
+
+/// `migrate help run` is `migrate run --help`.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|first| first == "help") {
+        arguments.remove(1);
+        arguments.push("--help".into());
+    }
+    arguments
 }
 
 pub(super) fn main() -> u8 {
-    let mut arguments = std::env::args_os().skip(1);
-    let Some(verb) = arguments.next() else {
-        output::note(&help());
-        return exit::USAGE;
-    };
-    let verb = verb.to_string_lossy().into_owned();
-    match verb.as_str() {
-        "-h" | "--help" | "help" => {
-            output::data(&help());
-            return exit::OK;
-        }
-        "-V" | "--version" => {
-            output::data(concat!("migrate ", env!("CARGO_PKG_VERSION")));
-            return exit::OK;
-        }
-        _ => {}
-    }
-    if !VERBS.iter().any(|(known, _)| *known == verb) {
-        output::error(&format!("there is no verb `{verb}`\n\n{}", help()));
-        return exit::USAGE;
-    }
+    let matches = command().get_matches_from(arguments());
+    let Some((verb, of_verb)) = matches.subcommand() else { return exit::USAGE };
     let name = format!("migrate-{verb}{}", std::env::consts::EXE_SUFFIX);
     // The programs are installed side by side; PATH is for those who moved them.
     let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(|folder| folder.join(&name)));
     let program = beside.filter(|path| path.exists()).unwrap_or_else(|| name.clone().into());
-    let Ok(status) = Command::new(&program).args(arguments).status() else {
+    let arguments = of_verb.get_many::<OsString>(ARGUMENTS).into_iter().flatten();
+    let Ok(status) = Process::new(&program).args(arguments).status() else {
         output::error(&format!("failed to start {name}; install it beside `migrate`"));
         return exit::UNEXPECTED;
     };

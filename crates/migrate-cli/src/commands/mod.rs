@@ -2,6 +2,7 @@
 
 mod discover;
 mod front;
+mod help;
 mod plan;
 mod report;
 mod run;
@@ -18,6 +19,7 @@ use supabase_source::SupabaseSettings;
 
 use crate::environment::Environment;
 use crate::files::{self, ConfigFailure};
+use crate::output::OutputArguments;
 use crate::{exit, output};
 
 /// The commands, one binary each.
@@ -36,9 +38,6 @@ pub enum Verb {
     /// `migrate-schema`
     Schema,
 }
-
-const EXIT_HELP: &str = "Exit codes: 0 all went well, 1 unexpected, 2 usage, 3 finished with rejects, \
-                         4 set-up or plan, 5 interrupted (the same command goes on).";
 
 /// Runs a command with this process's arguments.
 #[must_use]
@@ -64,12 +63,14 @@ fn with_runtime(command: impl Future<Output = u8>) -> u8 {
     code
 }
 
-/// Where a project's files are.
+/// Where a project's files are, and how the output looks.
 #[derive(Debug, Args)]
 struct ProjectArguments {
-    /// The configuration; catalog, plan and run folders are beside it
+    /// The configuration; catalog.json, plan.json and .migrate/ are beside it
     #[arg(long, default_value = "migrate.toml", value_name = "FILE")]
     config: PathBuf,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 impl ProjectArguments {
@@ -87,6 +88,7 @@ impl ProjectArguments {
 
     /// The configuration and its text; what is wrong is printed, and the exit code returned.
     fn read(&self) -> std::result::Result<(MigrateConfig, String), u8> {
+        self.output.apply();
         files::config(&self.config).map_err(|failure| match failure {
             ConfigFailure::Io(error) => fail(&error, exit::SETUP),
             ConfigFailure::Text(error) => {
@@ -98,7 +100,7 @@ impl ProjectArguments {
 }
 
 fn fail(error: &Error, code: u8) -> u8 {
-    output::error(&format!("failed to {error}"));
+    output::failure(error);
     code
 }
 

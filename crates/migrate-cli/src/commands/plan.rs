@@ -4,16 +4,29 @@ use migrate_core::Result;
 use migrate_core::catalog::Catalog;
 use migrate_core::plan::{ConfigError, Plan, build_plan, coverage, explain, suggest};
 
-use super::{EXIT_HELP, ProjectArguments, fail};
+use super::{ProjectArguments, fail, help};
 use crate::{exit, files, output};
 
-/// Makes plan.json, schema.ts and migrate.ts from catalog.json and migrate.toml. Offline: reaches nothing.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("migrate-plan", "plan the project in this folder"),
+    ("migrate-plan --config cms/migrate.toml", "plan another one"),
+    ("migrate-plan --json | jq .fingerprint", "what names the plan in reports"),
+];
+
+/// Writes plan.json and the Convex functions that migrate-run calls; works offline
+///
+/// Reads migrate.toml and, beside it, catalog.json, which migrate-discover makes. Writes plan.json there, and schema.ts
+/// and migrate.ts into convex/ or the folder that migrate.toml names. A file that it did not generate is never
+/// overwritten. All that is wrong in migrate.toml is shown at once, each with its line.
+///
+/// The next steps are `npx convex deploy` and `migrate-run --dry-run`.
 #[derive(Debug, Parser)]
-#[command(name = "migrate-plan", version, after_help = EXIT_HELP)]
+#[command(name = "migrate-plan", version, max_term_width = 100)]
+#[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
     #[command(flatten)]
     project: ProjectArguments,
-    /// Print the plan as JSON
+    /// Print the plan as JSON, instead of a list of tables
     #[arg(long)]
     json: bool,
     /// Write nothing; say what becomes of one column, and which rule decided
@@ -95,9 +108,9 @@ fn write(arguments: &Arguments, plan: &Plan) -> Result<Vec<String>> {
 }
 
 fn summary(plan: &Plan) {
-    output::data(&format!("plan {}", plan.fingerprint));
+    output::line(&format!("plan {}", plan.fingerprint));
     for table in &plan.tables {
-        output::data(&format!(
+        output::line(&format!(
             "  {} -> {}: level {}, {} fields",
             table.source,
             table.sink,
@@ -106,12 +119,12 @@ fn summary(plan: &Plan) {
         ));
     }
     for table in &plan.adopted {
-        output::data(&format!("  {} -> {}: adopted by {}", table.source, table.sink, table.index));
+        output::line(&format!("  {} -> {}: adopted by {}", table.source, table.sink, table.index));
     }
     for absent in &plan.absent {
-        output::data(&format!("  {}: missing at the source, as the configuration allows", absent.table));
+        output::line(&format!("  {}: missing at the source, as the configuration allows", absent.table));
     }
     for note in &plan.notes {
-        output::data(&format!("  note: {note}"));
+        output::line(&format!("  note: {note}"));
     }
 }

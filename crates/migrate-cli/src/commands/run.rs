@@ -14,7 +14,7 @@ use migrate_core::state::{MemoryState, SqliteState, StateStore};
 use migrate_core::{Error, ErrorKind, Result, Sink, Source};
 use supabase_source::SupabaseSource;
 
-use super::{EXIT_HELP, ProjectArguments, fail, supabase};
+use super::{ProjectArguments, fail, help, supabase};
 use crate::environment::Environment;
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
@@ -24,39 +24,64 @@ use crate::{exit, files, output, render};
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(75);
 const SINK_TIMEOUT: Duration = Duration::from_secs(315);
 
-/// Migrates by plan.json, or goes on where the last run stopped. Running it again doubles nothing.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("migrate-run --dry-run", "try everything, write nothing"),
+    ("migrate-run", "migrate, or go on"),
+    ("migrate-run --tables orders,order_lines", "these tables only"),
+    ("migrate-run --fresh", "go through all rows once more"),
+    ("migrate-run --json --quiet > report.json", "in a script"),
+];
+
+/// Migrates by plan.json, or goes on where the last run stopped
 ///
-/// Needs the Supabase settings of migrate-discover, and CONVEX_URL with CONVEX_DEPLOY_KEY (or CONVEX_SELF_HOSTED_URL
-/// with CONVEX_SELF_HOSTED_ADMIN_KEY). The first Ctrl-C finishes what is on the way; the second stops at once.
+/// Running it again doubles nothing: a document keeps its row's key, and is written only where it differs. A row that
+/// cannot be migrated is a reject: it is kept with the reason, and the others go on. Report and rejects are in
+/// .migrate/<run>/, which holds personal data.
+///
+/// The first Ctrl-C lets what is on the way finish, and the same command goes on later; the second stops at once.
+///
+/// Needs the Supabase settings of migrate-discover, and CONVEX_URL with CONVEX_DEPLOY_KEY (self-hosted:
+/// CONVEX_SELF_HOSTED_URL with CONVEX_SELF_HOSTED_ADMIN_KEY), from the environment, else .env.local, else .env.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
-#[command(name = "migrate-run", version, after_help = EXIT_HELP)]
+#[command(name = "migrate-run", version, max_term_width = 100)]
+#[command(after_long_help = help::after(EXAMPLES, &[]))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(super) struct Arguments {
     #[command(flatten)]
     project: ProjectArguments,
-    /// Read, convert and resolve everything, and write nothing
+    /// Read, convert and resolve every row, but write nothing
+    ///
+    /// The functions must be deployed. No run folder is made, and none is changed.
     #[arg(long)]
     dry_run: bool,
-    /// Start anew in a run folder of its own
+    /// Begin anew, in a run folder of its own
+    ///
+    /// Every row is read again. Documents that are there are found by their key and updated where they differ.
     #[arg(long)]
     fresh: bool,
-    /// Only these tables, by their names at the source
+    /// Only these tables, by their names in Supabase
+    ///
+    /// Tables that they refer to must be among them, or be migrated in this run folder already.
     #[arg(long, value_delimiter = ',', value_name = "TABLE,…")]
     tables: Vec<TableName>,
-    /// Stop after more than this many rejected rows
+    /// Stop once more rows than this are rejected
+    ///
+    /// Without it, run.max_rejects of migrate.toml counts; without that too, there is no limit.
     #[arg(long, value_name = "ROWS")]
     max_rejects: Option<u64>,
-    /// Print the report as JSON
+    /// Print the report as JSON, instead of a table
     #[arg(long)]
     json: bool,
-    /// No progress
+    /// Show no progress; the report is printed all the same
     #[arg(long)]
     quiet: bool,
-    /// Migrate into a production deployment without asking
+    /// Write into a production deployment without asking
     #[arg(long)]
     yes: bool,
-    /// Accept a key that row-level security hides rows from
+    /// Accept a Supabase key that may not see every row
+    ///
+    /// Row-level security hides rows from a publishable or anon key, and nothing tells how many.
     #[arg(long)]
     allow_partial: bool,
 }
@@ -232,18 +257,26 @@ async fn finish(arguments: &Arguments, run: &Run, result: Result<()>) -> u8 {
         }
         code = exit::UNEXPECTED;
     }
-    if let Some(folder) = &run.folder
-        && let Err(error) = write_files(folder, run, &report).await
-    {
-        code = fail(&error, exit::of_run(&error));
+    let mut written = None;
+    if let Some(folder) = &run.folder {
+        match write_files(folder, run, &report).await {
+            Ok(rejects) => written = Some((folder, rejects)),
+            Err(error) => code = fail(&error, exit::of_run(&error)),
+        }
     }
     if arguments.json {
         output::data(&serde_json::to_string_pretty(&report).unwrap_or_default());
     } else {
-        output::data(&render::text(&report, None));
+        output::data(&render::text(&report, output::width()));
+    }
+    if let Some((folder, rejects)) = written {
+        output::note(&format!("report: {}", folder.report().display()));
+        if rejects > 0 {
+            output::note(&format!("rejects: {}", folder.path().join("rejects").display()));
+        }
     }
     if let Err(error) = &result {
-        output::error(&format!("failed to {error}"));
+        output::failure(error);
         if code == exit::INTERRUPTED {
             output::note("the same command goes on where this run stopped");
         }
@@ -251,15 +284,12 @@ async fn finish(arguments: &Arguments, run: &Run, result: Result<()>) -> u8 {
     code
 }
 
-async fn write_files(folder: &RunFolder, run: &Run, report: &Report) -> Result<()> {
+/// Writes the report and all rejects; gives how many those are.
+async fn write_files(folder: &RunFolder, run: &Run, report: &Report) -> Result<u64> {
     files::write_json(&folder.report(), report)?;
     let mut rejects = 0;
     for table in &run.plan.tables {
         rejects += folder.write_rejects(&*run.state, &table.source).await?;
     }
-    output::note(&format!("report: {}", folder.report().display()));
-    if rejects > 0 {
-        output::note(&format!("rejects: {}", folder.path().join("rejects").display()));
-    }
-    Ok(())
+    Ok(rejects)
 }

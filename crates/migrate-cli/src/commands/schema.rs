@@ -7,14 +7,23 @@ use migrate_core::plan::{MigrateConfig, Plan};
 use migrate_core::report::Report;
 use schemars::{Schema, schema_for};
 
-use super::{EXIT_HELP, fail};
+use super::{fail, help};
 use crate::{exit, files, output};
 
-/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json and report.json.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("migrate-schema", "jsonschemas/migrate.schema.json and three more"),
+    ("migrate-schema editor/schemas", "the same in another folder"),
+];
+
+/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json and report.json
+///
+/// An editor completes and checks migrate.toml once its first line names the schema:
+/// `#:schema jsonschemas/migrate.schema.json`.
 #[derive(Debug, Parser)]
-#[command(name = "migrate-schema", version, after_help = EXIT_HELP)]
+#[command(name = "migrate-schema", version, max_term_width = 100)]
+#[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
-    /// The folder to write to
+    /// The folder to write to; made where it is missing
     #[arg(default_value = "jsonschemas")]
     folder: PathBuf,
 }

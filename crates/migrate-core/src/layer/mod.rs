@@ -8,10 +8,12 @@ mod bisect;
 mod dry_run;
 mod limit;
 mod retry;
+mod retry_after;
 mod timeout;
 
 pub use bisect::Bisect;
 pub use dry_run::DryRun;
 pub use limit::Limit;
 pub use retry::{Retry, RetryPolicy};
+pub use retry_after::retry_after;
 pub use timeout::Timeout;

@@ -1,0 +1,98 @@
+//! A report as text and as Markdown.
+
+mod grid;
+mod notes;
+#[cfg(test)]
+mod tests;
+
+use anstyle::{AnsiColor, Style};
+use migrate_core::report::{Outcome, Report};
+
+use crate::wrap;
+
+/// Width of sentences where there is no terminal.
+const TEXT_WIDTH: usize = 100;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const NOTICE: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default();
+const BOLD: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+const PLAIN: Style = Style::new();
+
+/// Tables, notes and verdict, with the codes of colours. Without a terminal's width no column is left out.
+pub(crate) fn text(report: &Report, width: Option<usize>) -> String {
+    let sentences = width.unwrap_or(TEXT_WIDTH);
+    let mut lines = grid::text(report, width);
+    let notes = notes::text(report, sentences);
+    if !notes.is_empty() {
+        lines.push(String::new());
+        lines.extend(notes);
+    }
+    lines.push(String::new());
+    let style = outcome_style(report.outcome);
+    lines.extend(wrap::words(&verdict(report), sentences).iter().map(|line| paint(style, line)));
+    lines.join("\n")
+}
+
+/// The same in Markdown, without limits of width, and why the run ended where it failed.
+pub(crate) fn markdown(report: &Report) -> String {
+    let mut blocks = vec![verdict(report)];
+    blocks.extend(failure(report));
+    blocks.push(grid::markdown(report).join("\n"));
+    let notes = notes::markdown(report);
+    if !notes.is_empty() {
+        blocks.push(notes.join("\n"));
+    }
+    blocks.join("\n\n")
+}
+
+/// Why the run ended before its end.
+pub(crate) fn failure(report: &Report) -> Option<String> {
+    report.error.as_ref().map(|error| format!("ended because it failed to {error}"))
+}
+
+/// What came of it, in one sentence.
+fn verdict(report: &Report) -> String {
+    let totals = &report.totals;
+    let dry = if report.dry_run { "dry run, nothing written: " } else { "" };
+    let word = match report.outcome {
+        Outcome::Complete => "complete",
+        Outcome::CompleteWithFindings => "complete, with findings",
+        Outcome::Interrupted => "interrupted",
+        Outcome::Failed => "failed",
+    };
+    let skipped = if totals.skipped > 0 { format!(" + {} skipped", thousands(totals.skipped)) } else { String::new() };
+    format!(
+        "{dry}{word}: {} rows = {} migrated{skipped} + {} rejected, in {} s",
+        thousands(totals.source),
+        thousands(totals.migrated),
+        thousands(totals.rejected),
+        thousands(report.duration_seconds)
+    )
+}
+
+fn outcome_style(outcome: Outcome) -> Style {
+    match outcome {
+        Outcome::Complete => GOOD,
+        Outcome::CompleteWithFindings | Outcome::Interrupted => NOTICE,
+        Outcome::Failed => BAD,
+    }
+}
+
+fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A number with a comma after every three digits.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

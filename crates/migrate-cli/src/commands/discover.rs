@@ -32,6 +32,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// With SUPABASE_DB_URL, a Postgres connection string of the same project, the catalog of Postgres is read too: it tells
 /// unique keys, checks, every reference, generated columns, and what rows leave behind.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
+#[expect(clippy::struct_excessive_bools, reason = "they are the program's switches")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-discover", version, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]

@@ -1,98 +1,19 @@
-//! What the templates are filled with: lines that are TypeScript already.
+//! What the functions' template is filled with: lines that are TypeScript already.
 
 use std::collections::BTreeMap;
 
 use migrate_core::Plan;
-use migrate_core::names::{FieldName, TableName};
-use migrate_core::plan::{AdoptedTable, PlanField, PlanIndex, PlanTable};
+use migrate_core::names::TableName;
+use migrate_core::plan::{AdoptedTable, LegacyIds, PlanField, PlanTable};
 use serde::Serialize;
 
 use super::indexes::TableIndexes;
-use super::ts::{Expr, literal};
-use super::{GENERATED_MARKER, validators};
-use crate::names::{bulk_insert_export, patch_export};
+use super::ts::{Entry, Expr, WIDTH, literal};
+use super::{GENERATED_MARKER, one_word, validators};
+use crate::names::{FunctionNames, LEGACY_IDS_INDEX, LEGACY_IDS_TABLE, bulk_insert_export, patch_export};
+use crate::settings::SECRET_LENGTH;
 
 type Indexes = BTreeMap<TableName, TableIndexes>;
-
-/// Columns of a line.
-const WIDTH: usize = 100;
-
-/// `schema.ts`
-#[derive(Debug, Serialize)]
-pub(super) struct SchemaFile {
-    marker: &'static str,
-    fingerprint: String,
-    legacy: String,
-    adopted: Vec<SchemaTable>,
-    tables: Vec<SchemaTable>,
-}
-
-#[derive(Debug, Serialize)]
-struct SchemaTable {
-    /// The table's name at the sink, an identifier.
-    name: String,
-    /// The table's name at the source, as a literal.
-    source: String,
-    /// `defineTable({…})` with its indexes.
-    definition: String,
-    /// References without an index of their own.
-    without: Vec<String>,
-}
-
-impl SchemaFile {
-    pub(super) fn new(plan: &Plan, indexes: &Indexes) -> Self {
-        let legacy = &plan.sink.legacy_id_field;
-        let migrated = |table: &PlanTable| {
-            let key = Expr::call("v.optional", [Expr::call("v.string", [])]);
-            let own = std::iter::once((legacy.to_string(), key));
-            schema_table(&table.source, &table.sink, own.chain(fields(table.fields.iter())), indexes)
-        };
-        let adopted = |table: &AdoptedTable| {
-            let missing = |field: &&PlanField| !table.fields.iter().any(|other| other.field == field.field);
-            let all = table.natural_key.iter().filter(missing).chain(&table.fields);
-            schema_table(&table.source, &table.sink, fields(all), indexes)
-        };
-        Self {
-            marker: GENERATED_MARKER,
-            fingerprint: one_word(&plan.fingerprint),
-            legacy: legacy.to_string(),
-            adopted: plan.adopted.iter().map(adopted).collect(),
-            tables: plan.tables.iter().map(migrated).collect(),
-        }
-    }
-}
-
-fn schema_table(
-    source: &TableName,
-    sink: &TableName,
-    fields: impl Iterator<Item = (String, Expr)>,
-    indexes: &Indexes,
-) -> SchemaTable {
-    let own = indexes.get(sink);
-    let list = own.map_or(&[][..], |own| &own.list);
-    SchemaTable {
-        name: sink.name().to_owned(),
-        source: literal(&source.to_string()),
-        definition: definition(Expr::open_object(fields), list),
-        without: own.into_iter().flat_map(|own| &own.without).map(FieldName::to_string).collect(),
-    }
-}
-
-/// `defineTable({…})`, with one index on the last line or several on lines of their own, as prettier has it.
-fn definition(fields: Expr, indexes: &[PlanIndex]) -> String {
-    let mut text = Expr::call("defineTable", [fields]).print(2, 2, 0);
-    for index in indexes {
-        let names = index.fields.iter().map(|field| Expr::text(field.as_str())).collect();
-        let call = Expr::Call(".index", vec![Expr::text(&index.name), Expr::List(names)]);
-        if indexes.len() == 1 {
-            text.push_str(&call.print(2, 4, 1));
-        } else {
-            text.push_str("\n    ");
-            text.push_str(&call.print(4, 4, 1));
-        }
-    }
-    text
-}
 
 /// `migrate.ts`
 #[derive(Debug, Serialize)]
@@ -101,10 +22,35 @@ pub(super) struct MigrateFile {
     fingerprint: String,
     /// `./` or, for a module in a folder, `../`.
     root: String,
+    /// Whether a secret stands in for a deploy key.
+    public: bool,
+    /// `internalMutation` or `mutation`.
+    mutation: &'static str,
+    /// `internalQuery` or `query`.
+    query: &'static str,
+    /// Characters that the secret has at least.
+    secret_length: usize,
     tables: Vec<MigrateTable>,
+    /// What `scrubLegacyIds` needs; `None` without migrated tables.
+    scrub: Option<Scrub>,
     /// `lookup`'s table validator; `None` without adopted tables.
     lookup: Option<String>,
     finders: Vec<Finder>,
+}
+
+/// How the rows' keys are kept and removed.
+#[derive(Debug, Serialize)]
+struct Scrub {
+    /// The table's validator.
+    tables: String,
+    /// The field of the documents.
+    field: String,
+    /// The command that calls it first.
+    command: String,
+    /// The table of the keys, as a literal; `None` where the documents have them.
+    side: Option<String>,
+    /// `.withIndex(…)` on all keys of one table in it.
+    by_table: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -143,13 +89,18 @@ struct Finder {
 impl MigrateFile {
     pub(super) fn new(plan: &Plan, indexes: &Indexes) -> Self {
         let folders = plan.sink.module.matches('/').count();
-        let legacy = &plan.sink.legacy_id_field;
+        let public = plan.sink.public_functions;
         let names = plan.adopted.iter().map(|table| table.sink.name());
         Self {
             marker: GENERATED_MARKER,
             fingerprint: one_word(&plan.fingerprint),
             root: if folders == 0 { "./".to_owned() } else { "../".repeat(folders) },
-            tables: plan.tables.iter().map(|table| MigrateTable::new(table, legacy, indexes)).collect(),
+            public,
+            mutation: if public { "mutation" } else { "internalMutation" },
+            query: if public { "query" } else { "internalQuery" },
+            secret_length: SECRET_LENGTH,
+            tables: plan.tables.iter().map(|table| MigrateTable::new(table, plan, indexes)).collect(),
+            scrub: plan.tables.first().map(|first| Scrub::new(first, plan)),
             lookup: (!plan.adopted.is_empty()).then(|| validators::one_of(names).print(4, 11, 1)),
             finders: plan.adopted.iter().map(Finder::new).collect(),
         }
@@ -157,19 +108,32 @@ impl MigrateFile {
 }
 
 impl MigrateTable {
-    fn new(table: &PlanTable, legacy: &FieldName, indexes: &Indexes) -> Self {
+    fn new(table: &PlanTable, plan: &Plan, indexes: &Indexes) -> Self {
         let name = literal(table.sink.name());
+        let legacy = &plan.sink.legacy_id_field;
         let first = || table.fields.iter().filter(|field| !field.is_cut());
-        let key = std::iter::once((legacy.to_string(), Expr::call("v.string", [])));
-        let result = Expr::Object {
-            entries: vec![("id".to_owned(), Some(id_of(&table.sink))), ("outcome".to_owned(), None)],
-            open: false,
+        let key = std::iter::once(Entry::new(legacy.to_string(), Expr::call("v.string", [])));
+        let outcome = Entry { name: "outcome".to_owned(), value: None, comment: None };
+        let result = Expr::Object { entries: vec![Entry::new("id", id_of(&table.sink)), outcome], open: false };
+        let by_legacy_id = match plan.sink.legacy_ids {
+            LegacyIds::Field => {
+                let index = indexes.get(&table.sink).map_or("", |own| own.legacy.as_str());
+                with_index(8, index, &[format!(".eq({}, record.{legacy})", literal(legacy.as_str()))])
+            }
+            LegacyIds::SideTable => {
+                with_index(8, LEGACY_IDS_INDEX, &[format!(".eq(\"table\", {name})"), ".eq(\"legacyId\", key)".to_owned()])
+            }
         };
-        let index = indexes.get(&table.sink).map_or("", |own| own.legacy.as_str());
         let cut: Vec<&PlanField> = table.cut_fields().collect();
         let patch = (!cut.is_empty()).then(|| MigratePatch {
             name: patch_export(&table.sink),
-            records: records(std::iter::once(("id".to_owned(), id_of(&table.sink))).chain(fields(cut.iter().copied()))),
+            records: records(
+                [
+                    Entry::new("documentId", id_of(&table.sink)),
+                    Entry::new("fields", Expr::call("v.object", [Expr::open_object(fields(cut.iter().copied()))])),
+                ]
+                .into_iter(),
+            ),
             fields: cut.iter().map(|field| field.field.to_string()).collect(),
         });
         Self {
@@ -178,9 +142,25 @@ impl MigrateTable {
             bulk_insert: bulk_insert_export(&table.sink),
             records: records(key.chain(fields(first()))),
             returns: Expr::call("v.array", [Expr::call("v.object", [result])]).print(2, 11, 1),
-            by_legacy_id: with_index(8, index, &[format!(".eq({}, record.{legacy})", literal(legacy.as_str()))]),
+            by_legacy_id,
             fields: first().map(|field| field.field.to_string()).collect(),
             patch,
+        }
+    }
+}
+
+impl Scrub {
+    fn new(first: &PlanTable, plan: &Plan) -> Self {
+        let side = plan.sink.legacy_ids == LegacyIds::SideTable;
+        let function = FunctionNames::new(plan.sink.module.as_str()).scrub_legacy_ids();
+        let secret = if plan.sink.public_functions { "\"secret\":\"…\"," } else { "" };
+        let table = literal(first.sink.name());
+        Self {
+            tables: validators::one_of(plan.tables.iter().map(|table| table.sink.name())).print(4, 11, 1),
+            field: plan.sink.legacy_id_field.to_string(),
+            command: format!("npx convex run {function} '{{{secret}\"table\":{table},\"cursor\":null}}'"),
+            side: side.then(|| literal(LEGACY_IDS_TABLE)),
+            by_table: with_index(6, LEGACY_IDS_INDEX, &[".eq(\"table\", table)".to_owned()]),
         }
     }
 }
@@ -203,7 +183,7 @@ impl Finder {
 }
 
 /// `v.array(v.object({…}))`, the value of the argument `records`.
-fn records(fields: impl Iterator<Item = (String, Expr)>) -> String {
+fn records(fields: impl Iterator<Item = Entry>) -> String {
     let object = Expr::call("v.object", [Expr::open_object(fields)]);
     Expr::call("v.array", [object]).print(4, 13, 1)
 }
@@ -212,8 +192,8 @@ fn id_of(table: &TableName) -> Expr {
     Expr::call("v.id", [Expr::text(table.name())])
 }
 
-fn fields<'a>(fields: impl Iterator<Item = &'a PlanField>) -> impl Iterator<Item = (String, Expr)> {
-    fields.map(|field| (field.field.to_string(), validators::of_field(field)))
+fn fields<'a>(fields: impl Iterator<Item = &'a PlanField>) -> impl Iterator<Item = Entry> {
+    fields.map(|field| Entry::new(field.field.to_string(), validators::of_field(field)))
 }
 
 /// `.withIndex("name", (q) => q.eq(…))`, broken as prettier breaks it: after the arrow, then at each call.
@@ -232,9 +212,4 @@ fn with_index(indent: usize, index: &str, conditions: &[String]) -> String {
     let separator = format!("\n{:deeper$}", "");
     let lines = conditions.join(&separator);
     format!("{head}\n{:inner$}q{separator}{lines},\n{:indent$})", "", "")
-}
-
-/// A fingerprint fit for a comment: letters and digits.
-fn one_word(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).collect()
 }

@@ -349,9 +349,7 @@ mod tests {
             let arguments = r#""table":"contacts","index":"by_phone","keys":[["x",null],["x",null]]"#;
             assert_eq!(
                 String::from_utf8(body).unwrap(),
-                format!(
-                    r#"{{"path":"migrate:lookup","format":"convex_encoded_json","args":{{{shown}{arguments}}}}}"#
-                )
+                format!(r#"{{"path":"migrate:lookup","format":"convex_encoded_json","args":{{{shown}{arguments}}}}}"#)
             );
         }
     }

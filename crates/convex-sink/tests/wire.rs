@@ -359,7 +359,8 @@ async fn public_functions_get_the_secret_and_no_key() {
     Mock::given(method("POST")).respond_with(success(json!([]))).mount(&server).await;
     let secret = "CANARY-SECRET-0123456789-0123456789";
     let settings = ConvexSettings::with_secret(server.uri(), SecretString::from(secret));
-    let sink = ConvexSink::new(ConvexSettings { lookup_tables: vec![(table("b"), "by_x".into())], ..settings }).unwrap();
+    let sink =
+        ConvexSink::new(ConvexSettings { lookup_tables: vec![(table("b"), "by_x".into())], ..settings }).unwrap();
     assert!(!format!("{sink:?}").contains("CANARY"));
     sink.check(&[table("a")]).await.unwrap();
     let requests = server.received_requests().await.unwrap();
@@ -374,7 +375,8 @@ async fn public_functions_get_the_secret_and_no_key() {
     for (code, kind) in [("secret_unset", ErrorKind::Config), ("secret_wrong", ErrorKind::Unauthorized)] {
         server.reset().await;
         Mock::given(path("/version")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
-        let refusal = json!({ "status": "error", "errorMessage": "Uncaught ConvexError", "errorData": { "code": code } });
+        let refusal =
+            json!({ "status": "error", "errorMessage": "Uncaught ConvexError", "errorData": { "code": code } });
         let refusal = ResponseTemplate::new(200).set_body_json(refusal);
         Mock::given(method("POST")).respond_with(refusal).mount(&server).await;
         let error = sink.check(&[table("a")]).await.unwrap_err();

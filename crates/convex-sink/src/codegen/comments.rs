@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn directives_are_only_words() {
         let shown = lines("@ts-expect-error\n// @ts-ignore eslint-disable prettier-ignore # sourceMappingURL=x", 0);
-        assert_eq!(shown, ["// @ ts-expect-error // @ ts-ignore eslint -disable prettier -ignore # sourceMapping URL=x"]);
+        assert_eq!(
+            shown,
+            ["// @ ts-expect-error // @ ts-ignore eslint -disable prettier -ignore # sourceMapping URL=x"]
+        );
         assert_eq!(lines("a */ b\r\u{2028}c \u{202e}d </script>", 0), ["// a * / b c d < /script>"]);
     }
 

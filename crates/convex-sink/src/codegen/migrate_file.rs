@@ -45,6 +45,8 @@ struct Scrub {
     tables: String,
     /// The field of the documents.
     field: String,
+    /// `found.page.filter(…)` of those that have it.
+    filter: String,
     /// The command that calls it first.
     command: String,
     /// The table of the keys, as a literal; `None` where the documents have them.
@@ -64,6 +66,7 @@ struct MigrateTable {
     returns: String,
     /// `.withIndex(…)` on the legacy id.
     by_legacy_id: String,
+    /// `name: record.name,` of each field.
     fields: Vec<String>,
     patch: Option<MigratePatch>,
 }
@@ -72,6 +75,7 @@ struct MigrateTable {
 struct MigratePatch {
     name: String,
     records: String,
+    /// `name: record.fields.name,` of each field.
     fields: Vec<String>,
 }
 
@@ -120,9 +124,11 @@ impl MigrateTable {
                 let index = indexes.get(&table.sink).map_or("", |own| own.legacy.as_str());
                 with_index(8, index, &[format!(".eq({}, record.{legacy})", literal(legacy.as_str()))])
             }
-            LegacyIds::SideTable => {
-                with_index(8, LEGACY_IDS_INDEX, &[format!(".eq(\"table\", {name})"), ".eq(\"legacyId\", key)".to_owned()])
-            }
+            LegacyIds::SideTable => with_index(
+                8,
+                LEGACY_IDS_INDEX,
+                &[format!(".eq(\"table\", {name})"), ".eq(\"legacyId\", key)".to_owned()],
+            ),
         };
         let cut: Vec<&PlanField> = table.cut_fields().collect();
         let patch = (!cut.is_empty()).then(|| MigratePatch {
@@ -134,7 +140,7 @@ impl MigrateTable {
                 ]
                 .into_iter(),
             ),
-            fields: cut.iter().map(|field| field.field.to_string()).collect(),
+            fields: cut.iter().map(|field| assigned(field, "record.fields")).collect(),
         });
         Self {
             name,
@@ -143,7 +149,7 @@ impl MigrateTable {
             records: records(key.chain(fields(first()))),
             returns: Expr::call("v.array", [Expr::call("v.object", [result])]).print(2, 11, 1),
             by_legacy_id,
-            fields: first().map(|field| field.field.to_string()).collect(),
+            fields: first().map(|field| assigned(field, "record")).collect(),
             patch,
         }
     }
@@ -157,6 +163,7 @@ impl Scrub {
         let table = literal(first.sink.name());
         Self {
             tables: validators::one_of(plan.tables.iter().map(|table| table.sink.name())).print(4, 11, 1),
+            filter: filter(plan.sink.legacy_id_field.as_str()),
             field: plan.sink.legacy_id_field.to_string(),
             command: format!("npx convex run {function} '{{{secret}\"table\":{table},\"cursor\":null}}'"),
             side: side.then(|| literal(LEGACY_IDS_TABLE)),
@@ -194,6 +201,24 @@ fn id_of(table: &TableName) -> Expr {
 
 fn fields<'a>(fields: impl Iterator<Item = &'a PlanField>) -> impl Iterator<Item = Entry> {
     fields.map(|field| Entry::new(field.field.to_string(), validators::of_field(field)))
+}
+
+/// `name: record.name,`, on two lines where one is too short.
+fn assigned(field: &PlanField, from: &str) -> String {
+    let name = &field.field;
+    let line = format!("{name}: {from}.{name},");
+    if 8 + line.len() <= WIDTH { line } else { format!("{name}:\n          {from}.{name},") }
+}
+
+/// `found.page.filter((document) => document.name !== undefined);`, on three lines where one is too short.
+fn filter(field: &str) -> String {
+    let inner = format!("(document) => document.{field} !== undefined");
+    let line = format!("found.page.filter({inner});");
+    if "    const documents = ".len() + line.len() <= WIDTH {
+        line
+    } else {
+        format!("found.page.filter(\n      {inner},\n    );")
+    }
 }
 
 /// `.withIndex("name", (q) => q.eq(…))`, broken as prettier breaks it: after the arrow, then at each call.

@@ -111,13 +111,17 @@ fn of_migrated(table: &PlanTable, without: &[FieldName]) -> Vec<String> {
     let rows: Vec<String> = table.filter.iter().map(|filter| format!("Only the rows of {}", literal(filter))).collect();
     let dropped: Vec<&str> = table.dropped.iter().map(FieldName::as_str).collect();
     let dropped = (!dropped.is_empty()).then(|| format!("Without the columns {}", dropped.join(", ")));
-    let without = without.iter().map(|field| {
-        format!("No index for {field}: its name is taken, or the table has as many as Convex takes")
-    });
+    let without = without
+        .iter()
+        .map(|field| format!("No index for {field}: its name is taken, or the table has as many as Convex takes"));
     let own: Vec<String> = rows.into_iter().chain(dropped).chain(without).collect();
     list(&mut lines, "Of the migration:", &own);
     list(&mut lines, "Postgres enforced this; here it is the functions' matter:", &table.not_enforced);
-    list(&mut lines, "Indexes of Postgres of another kind; where queries need them, add their counterparts:", &table.index_hints);
+    list(
+        &mut lines,
+        "Indexes of Postgres of another kind; where queries need them, add their counterparts:",
+        &table.index_hints,
+    );
     lines
 }
 

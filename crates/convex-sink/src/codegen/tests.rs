@@ -150,7 +150,10 @@ fn references() -> Plan {
         reference("id", "people", true),
         reference("documentId", "pets", true),
         reference("fields", "pets", true),
-        PlanField { field_type: FieldType::Union(vec![id("people"), id("pets")]), ..reference("subject", "people", false) },
+        PlanField {
+            field_type: FieldType::Union(vec![id("people"), id("pets")]),
+            ..reference("subject", "people", false)
+        },
         optional("friends", array(id("people"))),
     ];
     let plan = plan(

@@ -33,6 +33,11 @@ export const remove = internalMutation({
   args: { id: v.id("people") },
   handler: async (ctx, { id }) => await ctx.db.delete(id),
 });
+
+export const insert = internalMutation({
+  args: { table: v.string(), document: v.any() },
+  handler: async (ctx, { table, document }) => await ctx.db.insert(table as any, document),
+});
 "#;
 
 fn table(name: &str) -> TableName {
@@ -247,16 +252,18 @@ async fn upserts_are_idempotent_and_the_keys_are_scrubbed_wherever_they_are() {
 }
 
 #[tokio::test]
-async fn two_documents_with_one_key_are_not_guessed_between() {
-    let deployed = Deployed::start(&plan(LegacyIds::SideTable, false), &[]).await;
-    deployed.write(WriteMode::Upsert, &people()[..1]).await;
-    let row = deployed.documents("migrationIds").await.remove(0);
-    let documents = json!({ "table": "migrationIds", "documents": [row], "componentId": null });
-    if deployed.convex.mutation("_system/frontend/addDocument", documents).await.is_ok() {
+async fn documents_with_one_key_are_not_guessed_between() {
+    for (legacy_ids, table_of_keys) in [(LegacyIds::Field, "people"), (LegacyIds::SideTable, "migrationIds")] {
+        let deployed = Deployed::start(&plan(legacy_ids, false), &[]).await;
         let records = people();
+        deployed.write(WriteMode::Upsert, &records[1..2]).await;
+        let double = deployed.documents(table_of_keys).await.remove(0);
+        let double = json!({ "table": table_of_keys, "document": double });
+        deployed.convex.mutation("app:insert", double).await.unwrap();
         let batch = WriteBatch { table: &table("people"), mode: WriteMode::Upsert, records: &records };
         let error = deployed.sink.write_batch(batch).await.unwrap_err();
-        assert_eq!(error.code(), "legacy_id_ambiguous");
+        assert_eq!((error.kind(), error.code()), (ErrorKind::RecordFailed, "legacy_id_ambiguous"));
+        assert!(error.to_string().contains("record: 1"), "{error}");
     }
 }
 

@@ -37,7 +37,7 @@ fn cases() -> BTreeMap<String, [String; 2]> {
 /// A project with a case's files where they belong: as deep as the functions' imports are.
 fn project(folder: &Path, [schema, migrate]: &[String; 2]) {
     let import = migrate.lines().find(|line| line.contains("_generated/")).unwrap_or_default();
-    let own: String = (0..import.matches("../").count().max(1)).map(|depth| format!("folder{depth}/")).collect();
+    let own = ["folder0/", "folder1/"][..import.matches("../").count().max(1)].concat();
     let convex = folder.join("convex");
     fs::create_dir_all(convex.join(&own)).unwrap();
     fs::write(convex.join(&own).join("schema.ts"), schema).unwrap();

@@ -189,7 +189,7 @@ impl Reading<'_> {
     }
 
     /// Checks the fields of a record and gives them.
-    fn check_fields<'a>(record: &'a RawValue) -> Result<Vec<(Cow<'a, str>, &'a RawValue)>, Failure> {
+    fn check_fields(record: &RawValue) -> Result<Vec<(Cow<'_, str>, &RawValue)>, Failure> {
         let Fields(fields) = serde_json::from_str(record.get()).map_err(|error| invalid(&error))?;
         fields.iter().try_for_each(|(name, _)| limits::check_field_name(name))?;
         limits::check_document(record.get())?;

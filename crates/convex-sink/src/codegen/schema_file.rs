@@ -99,7 +99,7 @@ fn entry(field: &PlanField) -> Entry {
 fn of_adopted(table: &AdoptedTable) -> Vec<String> {
     let source = literal(&table.source.to_string());
     comments::lines(
-        &format!("{source} lives in Convex already and is only looked up: the app's own definition wins."),
+        &format!("{source} lives in Convex already and is only looked up; the app's own definition wins."),
         INDENT,
     )
 }

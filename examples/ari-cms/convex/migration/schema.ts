@@ -7,7 +7,7 @@ import { defineSchema, defineTable } from "convex/server";
 import { v } from "convex/values";
 
 export default defineSchema({
-  // "ari_conversations" lives in Convex already and is only looked up: the app's own definition
+  // "ari_conversations" lives in Convex already and is only looked up; the app's own definition
   // wins.
   ariConversations: defineTable({
     workspace_id: v.id("workspaces"),
@@ -20,7 +20,7 @@ export default defineSchema({
     updated_at: v.optional(v.number()),
   }).index("by_workspace_contact", ["workspace_id", "contact_id"]),
 
-  // "contacts" lives in Convex already and is only looked up: the app's own definition wins.
+  // "contacts" lives in Convex already and is only looked up; the app's own definition wins.
   contacts: defineTable({
     workspace_id: v.id("workspaces"),
     phone: v.string(),
@@ -36,7 +36,7 @@ export default defineSchema({
     updated_at: v.optional(v.number()),
   }).index("by_workspace_phone", ["workspace_id", "phone"]),
 
-  // "workspaces" lives in Convex already and is only looked up: the app's own definition wins.
+  // "workspaces" lives in Convex already and is only looked up; the app's own definition wins.
   workspaces: defineTable({
     name: v.string(),
     slug: v.string(),

@@ -82,7 +82,15 @@ impl Project {
     /// # Errors
     /// When the functions do not load, or the parents do not match the generated schema.
     pub async fn deploy(&mut self) -> Result<()> {
-        let convex = ConvexLocal::start(&self.folder).await?;
+        self.deploy_with(&[]).await
+    }
+
+    /// As [`Project::deploy`], with variables in the deployment's environment.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn deploy_with(&mut self, variables: &[(&str, &str)]) -> Result<()> {
+        let convex = ConvexLocal::start_with(&self.folder, variables).await?;
         let parents = parents(self.scenario);
         let arguments = json!({
             "workspaces": parents.workspaces.iter().map(|parent| json!({

@@ -44,7 +44,7 @@ async fn run_with(project: &Project, name: &str, arguments: &[&str], env: &[(&st
 async fn deployed(folder: &Path, scenario: Scenario) -> Project {
     let mut project = Project::set_up(folder, scenario).await.unwrap();
     run(&project, "migrate-discover", &[], 0).await;
-    run(&project, "migrate-plan", &[], 0).await;
+    run(&project, "migrate-plan", &["--write"], 0).await;
     project.deploy().await.unwrap();
     project
 }
@@ -393,8 +393,8 @@ async fn bad_input_is_exit_4_and_writes_nothing() {
     assert_eq!(written, 0, "a refused run wrote documents");
 
     let other = self::folder();
-    std::fs::create_dir(other.path().join("convex")).unwrap();
-    for file in ["convex/schema.ts", "convex/seedParents.ts"] {
+    std::fs::create_dir_all(other.path().join("convex/migration")).unwrap();
+    for file in ["convex/schema.ts", "convex/migration/schema.ts", "convex/seedParents.ts"] {
         std::fs::copy(folder.path().join(file), other.path().join(file)).unwrap();
     }
     project.convex = Some(ConvexLocal::start(other.path()).await.unwrap());

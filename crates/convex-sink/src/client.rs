@@ -32,7 +32,8 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: String,
     host: String,
-    key: HeaderValue,
+    /// None where functions are public and ask for a secret.
+    key: Option<HeaderValue>,
     key_name: String,
     deploy_command: &'static str,
 }
@@ -81,7 +82,7 @@ impl Client {
             http,
             base: url.as_str().trim_end_matches('/').to_owned(),
             host: format!("{}:{port}", url.host_str().unwrap_or_default()),
-            key: settings.authorization()?,
+            key: if settings.secret.is_none() { Some(settings.authorization()?) } else { None },
             key_name: settings.admin_key_name.clone(),
             deploy_command: settings.deployment_kind().deploy_command(),
         })
@@ -120,7 +121,7 @@ impl Client {
         }
     }
 
-    /// Proves that a deployment answers, and that it knows the key and lets it write.
+    /// Proves that a deployment answers, and that it knows the key, if there is one, and lets it write.
     ///
     /// # Errors
     /// `Unreachable`, `Unauthorized`, `Forbidden`, `Protocol`.
@@ -129,6 +130,9 @@ impl Client {
         let (status, retry_after, body) = self.send(version, Method::GET, "/version", false, None).await?;
         if !status.is_success() {
             return Err(parse_system_failure(version, status.as_u16(), retry_after, &body));
+        }
+        if self.key.is_none() {
+            return Ok(());
         }
         let check = self.named("/api/check_admin_key", false);
         let (status, retry_after, body) = self.send(check, Method::GET, "/api/check_admin_key", true, None).await?;
@@ -166,8 +170,8 @@ impl Client {
         body: Option<Vec<u8>>,
     ) -> Result<(StatusCode, Option<Duration>, Vec<u8>)> {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).header("Convex-Client", CLIENT);
-        if with_key {
-            request = request.header(AUTHORIZATION, self.key.clone());
+        if let Some(key) = self.key.as_ref().filter(|_| with_key) {
+            request = request.header(AUTHORIZATION, key.clone());
         }
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);

@@ -9,27 +9,33 @@ use migrate_core::names::FieldName;
 use migrate_core::record::{Record, RejectCode, RowError};
 use migrate_core::sink::{NaturalKey, WriteMode, WriteRecord};
 use migrate_core::value::Value;
+use secrecy::{ExposeSecret as _, SecretString};
 
 type Encoded = Result<(), RowError>;
 
 /// Integers of a double that are also exact as a JSON integer.
 const EXACT_IN_A_DOUBLE: f64 = 9_007_199_254_740_992.0;
 
-/// Opens a call's body; what follows is the value of its one argument object.
-pub(crate) fn begin_call(path: &str) -> Vec<u8> {
+/// Opens a call's body, with the secret that functions without a key ask for; what follows are its other arguments.
+pub(crate) fn begin_call(path: &str, secret: Option<&SecretString>) -> Vec<u8> {
     let mut body = Vec::with_capacity(256);
     body.extend_from_slice(b"{\"path\":");
     write_text(&mut body, path);
-    body.extend_from_slice(b",\"format\":\"convex_encoded_json\",\"args\":");
+    body.extend_from_slice(b",\"format\":\"convex_encoded_json\",\"args\":{");
+    if let Some(secret) = secret {
+        body.extend_from_slice(b"\"secret\":");
+        write_text(&mut body, secret.expose_secret());
+        body.push(b',');
+    }
     body
 }
 
-/// Closes a call's body after its argument object.
+/// Closes a call's body after its arguments.
 pub(crate) fn end_call(body: &mut Vec<u8>) {
-    body.push(b'}');
+    body.extend_from_slice(b"}}");
 }
 
-/// Writes the records as `{"records":[…]}`, and says for each record that cannot be written why.
+/// Writes the records as `"records":[…]`, and says for each record that cannot be written why.
 ///
 /// The result has one entry per record: `None` for a record that is in the body.
 pub(crate) fn write_records<'a>(
@@ -38,7 +44,7 @@ pub(crate) fn write_records<'a>(
     legacy_id_field: &FieldName,
     records: impl Iterator<Item = Result<&'a WriteRecord, RowError>>,
 ) -> Vec<Option<RowError>> {
-    out.extend_from_slice(b"{\"records\":[");
+    out.extend_from_slice(b"\"records\":[");
     let first = out.len();
     let faults = records
         .map(|record| {
@@ -50,33 +56,48 @@ pub(crate) fn write_records<'a>(
             written.inspect_err(|_| out.truncate(before)).err()
         })
         .collect();
-    out.extend_from_slice(b"]}");
+    out.push(b']');
     faults
 }
 
-/// Writes one record: its fields, and the key (upsert) or the document's id (patch).
+/// Writes one record: for an upsert its key among its fields, for a patch the document's id beside them, because a
+/// field of any name may be set.
 fn write_record(out: &mut Vec<u8>, mode: WriteMode, legacy_id_field: &FieldName, record: &WriteRecord) -> Encoded {
-    let (field, text) = match mode {
-        WriteMode::Upsert => (legacy_id_field.as_str(), record.key.as_str()),
+    out.push(b'{');
+    match mode {
+        WriteMode::Upsert => {
+            write_text(out, legacy_id_field.as_str());
+            out.push(b':');
+            write_text(out, record.key.as_str());
+            write_fields(out, &record.record, true)?;
+        }
         WriteMode::Patch => {
             let id = record
                 .id
                 .as_ref()
                 .ok_or_else(|| RowError::new(RejectCode::ReferenceUnlinked, "the document to patch has no id"))?;
-            ("id", id.as_str())
+            out.extend_from_slice(b"\"documentId\":");
+            write_text(out, id.as_str());
+            out.extend_from_slice(b",\"fields\":{");
+            write_fields(out, &record.record, false)?;
+            out.push(b'}');
         }
-    };
-    out.push(b'{');
-    write_text(out, field);
-    out.push(b':');
-    write_text(out, text);
-    for (name, value) in fields(&record.record) {
-        out.push(b',');
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// Writes a record's fields, with a comma before the first where something precedes it.
+fn write_fields(out: &mut Vec<u8>, record: &Record, mut preceded: bool) -> Encoded {
+    for (name, value) in fields(record) {
+        if preceded {
+            out.push(b',');
+        }
+        preceded = true;
         write_text(out, name.as_str());
         out.push(b':');
         write_value(out, value).map_err(|error| error.at(Some(name.clone())))?;
     }
-    out.push(b'}');
     Ok(())
 }
 
@@ -85,12 +106,12 @@ pub(crate) fn fields(record: &Record) -> impl Iterator<Item = (&FieldName, &Valu
     record.shape.fields.iter().zip(&record.values).filter(|(_, value)| !matches!(value, Value::Absent))
 }
 
-/// Writes `{"table":…,"index":…,"keys":[[…],…]}`.
+/// Writes `"table":…,"index":…,"keys":[[…],…]`.
 ///
 /// # Errors
 /// `not_representable` for a key part that Convex has no kind for.
 pub(crate) fn write_lookup(out: &mut Vec<u8>, table: &str, index: &str, keys: &[&NaturalKey]) -> Encoded {
-    out.extend_from_slice(b"{\"table\":");
+    out.extend_from_slice(b"\"table\":");
     write_text(out, table);
     out.extend_from_slice(b",\"index\":");
     write_text(out, index);
@@ -101,7 +122,7 @@ pub(crate) fn write_lookup(out: &mut Vec<u8>, table: &str, index: &str, keys: &[
         out.push(b']');
         Ok(())
     })?;
-    out.extend_from_slice(b"]}");
+    out.push(b']');
     Ok(())
 }
 
@@ -280,13 +301,17 @@ mod tests {
             id: None,
             record: record(&[("city", Value::text("Oslo")), ("none", Value::Absent), ("nil", Value::Null)]),
         };
-        let patch =
-            WriteRecord { id: Some(SinkId::from("j57")), record: record(&[("next", Value::Absent)]), ..upsert.clone() };
+        let next = [("gone", Value::Absent), ("id", Value::text("j58")), ("next", Value::Null)];
+        let patch = WriteRecord { id: Some(SinkId::from("j57")), record: record(&next), ..upsert.clone() };
+        let nothing = WriteRecord { record: record(&next[..1]), ..patch.clone() };
         assert_eq!(
             write_all(WriteMode::Upsert, &[upsert]).0,
-            r#"{"records":[{"supabaseId":"k1","city":"Oslo","nil":null}]}"#
+            r#""records":[{"supabaseId":"k1","city":"Oslo","nil":null}]"#
         );
-        assert_eq!(write_all(WriteMode::Patch, &[patch]).0, r#"{"records":[{"id":"j57"}]}"#);
+        assert_eq!(
+            write_all(WriteMode::Patch, &[patch, nothing]).0,
+            r#""records":[{"documentId":"j57","fields":{"id":"j58","next":null}},{"documentId":"j57","fields":{}}]"#
+        );
     }
 
     #[test]
@@ -305,7 +330,7 @@ mod tests {
             good("b"),
         ];
         let (body, faults) = write_all(WriteMode::Upsert, &records);
-        assert_eq!(body, r#"{"records":[{"supabaseId":"a","n":1},{"supabaseId":"b","n":1}]}"#);
+        assert_eq!(body, r#""records":[{"supabaseId":"a","n":1},{"supabaseId":"b","n":1}]"#);
         assert_eq!(faults.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true, true, false]);
         for fault in faults.into_iter().flatten() {
             assert_eq!(fault.code, RejectCode::NotRepresentable);
@@ -315,14 +340,18 @@ mod tests {
 
     #[test]
     fn a_call_is_one_json_object() {
-        let mut body = begin_call("migrate:lookup");
         let key = vec![Value::text("x"), Value::Null];
-        write_lookup(&mut body, "contacts", "by_phone", &[&key, &key]).unwrap();
-        end_call(&mut body);
-        assert_eq!(
-            String::from_utf8(body).unwrap(),
-            r#"{"path":"migrate:lookup","format":"convex_encoded_json","args":{"table":"contacts","index":"by_phone","keys":[["x",null],["x",null]]}}"#
-        );
+        let secret = SecretString::from("a\"b");
+        for (secret, shown) in [(None, ""), (Some(&secret), r#""secret":"a\"b","#)] {
+            let mut body = begin_call("migrate:lookup", secret);
+            write_lookup(&mut body, "contacts", "by_phone", &[&key, &key]).unwrap();
+            end_call(&mut body);
+            let arguments = r#""table":"contacts","index":"by_phone","keys":[["x",null],["x",null]]"#;
+            assert_eq!(
+                String::from_utf8(body).unwrap(),
+                format!(r#"{{"path":"migrate:lookup","format":"convex_encoded_json","args":{{{shown}{arguments}}}}}"#)
+            );
+        }
     }
 
     proptest! {

@@ -71,6 +71,18 @@ const DATA_RULES: &[Rule] = &[
         "run again with --fresh, which writes the document anew",
     ),
     rule(
+        "secret_unset",
+        ErrorKind::Config,
+        "be let in: the deployment's environment has no MIGRATION_SECRET of 32 or more characters",
+        "set it: npx convex env set MIGRATION_SECRET, with the value that is set here",
+    ),
+    rule(
+        "secret_wrong",
+        ErrorKind::Unauthorized,
+        "be let in: MIGRATION_SECRET here is not the deployment's",
+        "set it to what `npx convex env get MIGRATION_SECRET` shows",
+    ),
+    rule(
         LOOKUP_UNKNOWN,
         ErrorKind::FunctionMissing,
         "look documents up by an index that the deployed functions do not know",

@@ -1,8 +1,8 @@
 //! Writes a migration into Convex through mutations, and generates the functions it calls.
 //!
-//! [`ConvexSink`] implements [`migrate_core::Sink`] over Convex's HTTP functions API; [`generate`] makes
-//! `convex/schema.ts` and `convex/migrate.ts` from a [`migrate_core::Plan`]. The two agree on names through
-//! [`FunctionNames`] and on nothing else.
+//! [`ConvexSink`] implements [`migrate_core::Sink`] over Convex's HTTP functions API; [`generate`] makes the functions it
+//! calls and the schema they need from a [`migrate_core::Plan`]. The two agree on names through [`FunctionNames`], and
+//! on the functions' arguments.
 
 mod client;
 mod codegen;
@@ -14,7 +14,7 @@ mod settings;
 mod sink;
 mod size;
 
-pub use codegen::{GENERATED_MARKER, GeneratedCode, generate};
+pub use codegen::{AppSchema, GENERATED_MARKER, GeneratedCode, generate};
 pub use names::{CONVEX_RULES, FunctionNames};
 pub use settings::{ConvexSettings, DEFAULT_KEY_NAME, DeploymentKind};
 pub use sink::ConvexSink;

@@ -38,14 +38,15 @@ pub const CONVEX_RULES: SinkRules = SinkRules {
     index_fields: MAX_INDEX_FIELDS,
 };
 
-/// Names of the generated functions: `<module>:bulkInsert<Table>`, `<module>:patch<Table>` and `<module>:lookup`.
+/// Names of the generated functions: `<module>:bulkInsert<Table>`, `<module>:patch<Table>`, `<module>:lookup` and
+/// `<module>:scrubLegacyIds`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionNames {
     module: String,
 }
 
 impl FunctionNames {
-    /// The functions of a module, such as `migrate` or `migrations/supabase`.
+    /// The functions of a module, such as `migration/migrate`.
     pub fn new(module: impl Into<String>) -> Self {
         Self { module: module.into() }
     }
@@ -67,10 +68,24 @@ impl FunctionNames {
     pub fn lookup(&self) -> String {
         format!("{}:{LOOKUP_EXPORT}", self.module)
     }
+
+    /// The mutation that removes the rows' keys when the migration is done: `migrate:scrubLegacyIds`.
+    #[must_use]
+    pub fn scrub_legacy_ids(&self) -> String {
+        format!("{}:{SCRUB_EXPORT}", self.module)
+    }
 }
 
 /// Exported name of the query over adopted tables.
 pub(crate) const LOOKUP_EXPORT: &str = "lookup";
+
+/// Exported name of the mutation that removes the rows' keys.
+pub(crate) const SCRUB_EXPORT: &str = "scrubLegacyIds";
+
+/// The table that keeps the rows' keys, where documents have no field for them.
+pub(crate) const LEGACY_IDS_TABLE: &str = "migrationIds";
+/// Its index over a table's name and a row's key.
+pub(crate) const LEGACY_IDS_INDEX: &str = "by_table_and_legacyId";
 
 /// Exported name of a table's upsert.
 pub(crate) fn bulk_insert_export(table: &TableName) -> String {
@@ -122,8 +137,11 @@ pub(crate) fn key_fault(key: &str) -> Option<&'static str> {
 
 /// What is wrong with a module's path below the functions folder, without extension; `None` when it can be used.
 pub(crate) fn module_fault(module: &str) -> Option<&'static str> {
-    if matches!(module, "schema" | "http" | "crons") {
+    if matches!(module, "http" | "crons") {
         return Some("Convex keeps that file for itself");
+    }
+    if module.rsplit('/').next() == Some("schema") {
+        return Some("Convex takes no functions from a file of that name");
     }
     if module.split('/').any(|part| part == "_generated") {
         return Some("`_generated` is written by Convex");
@@ -149,6 +167,7 @@ mod tests {
         assert_eq!(names.bulk_insert(&table("ari_destinations")), "migrate:bulkInsertAriDestinations");
         assert_eq!(names.patch(&table("articles")), "migrate:patchArticles");
         assert_eq!(FunctionNames::new("a/b").lookup(), "a/b:lookup");
+        assert_eq!(FunctionNames::new("a/b").scrub_legacy_ids(), "a/b:scrubLegacyIds");
     }
 
     #[test]
@@ -176,7 +195,7 @@ mod tests {
         for good in ["migrate", "migrations/supabase_1"] {
             assert_eq!(module_fault(good), None, "{good}");
         }
-        for bad in ["", "a//b", "../a", "migrate.ts", "schema", "_generated/api", "a b"] {
+        for bad in ["", "a//b", "../a", "migrate.ts", "schema", "a/schema", "http", "_generated/api", "a b"] {
             assert!(module_fault(bad).is_some(), "{bad}");
         }
     }

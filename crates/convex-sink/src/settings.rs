@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::names::{FieldName, TableName};
+use migrate_core::plan::LegacyIds;
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
@@ -16,6 +17,9 @@ pub const DEFAULT_KEY_NAME: &str = "CONVEX_DEPLOY_KEY or CONVEX_SELF_HOSTED_ADMI
 /// Records that one generated mutation takes: its reads and writes stay far below the limits of one transaction.
 pub(crate) const MAX_BATCH_RECORDS: usize = 1000;
 
+/// Characters that the secret of public functions has at least.
+pub(crate) const SECRET_LENGTH: usize = 32;
+
 /// Settings of a [`crate::ConvexSink`]. [`ConvexSettings::new`] fills in everything but address and key.
 #[derive(Debug, Clone)]
 pub struct ConvexSettings {
@@ -25,10 +29,15 @@ pub struct ConvexSettings {
     pub admin_key: SecretString,
     /// What the key is called where the user set it, for messages.
     pub admin_key_name: String,
+    /// The deployment's `MIGRATION_SECRET`, for functions that were generated to be public. Where it is set, it is sent
+    /// as an argument, and no key is.
+    pub secret: Option<SecretString>,
     /// Module of the generated functions.
     pub module: String,
-    /// Field that keeps the row's key in every document.
+    /// Field that keeps the row's key in every document, or, with [`LegacyIds::SideTable`], only in what is sent.
     pub legacy_id_field: FieldName,
+    /// Where the rows' keys are kept.
+    pub legacy_ids: LegacyIds,
     /// Records in one batch; at most 1,000.
     pub batch_records: usize,
     /// Batches on the way at once.
@@ -52,8 +61,10 @@ impl ConvexSettings {
             url: url.into(),
             admin_key,
             admin_key_name: DEFAULT_KEY_NAME.to_owned(),
-            module: "migrate".to_owned(),
+            secret: None,
+            module: "migration/migrate".to_owned(),
             legacy_id_field: FieldName::from("supabaseId"),
+            legacy_ids: LegacyIds::default(),
             batch_records: MAX_BATCH_RECORDS,
             in_flight: 4,
             lookup_tables: Vec::new(),
@@ -62,6 +73,11 @@ impl ConvexSettings {
             connect_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(310),
         }
+    }
+
+    /// The usual settings for a deployment whose functions are public and ask for a secret.
+    pub fn with_secret(url: impl Into<String>, secret: SecretString) -> Self {
+        Self { secret: Some(secret), ..Self::new(url, SecretString::default()) }
     }
 
     /// What the key says of its deployment.
@@ -80,11 +96,18 @@ impl ConvexSettings {
     pub(crate) fn validate(&self) -> Result<()> {
         if let Some(fault) = module_fault(&self.module) {
             return Err(config(format!("use the module {:?}: {fault}", self.module))
-                .with_remedy("set convex.module to a name such as \"migrate\""));
+                .with_remedy("set convex.module to a name such as \"migration/migrate\""));
         }
         if let Some(fault) = identifier_fault(self.legacy_id_field.as_str()) {
             return Err(config(format!("use the legacy id field {:?}: {fault}", self.legacy_id_field.as_str()))
                 .with_remedy("set convex.legacy_id_field to a name such as \"supabaseId\""));
+        }
+        if let Some(secret) = &self.secret
+            && secret.expose_secret().encode_utf16().count() < SECRET_LENGTH
+        {
+            return Err(config(format!("use a migration secret of fewer than {SECRET_LENGTH} characters")).with_remedy(
+                "make a random one, and set it as MIGRATION_SECRET here and with `npx convex env set` in the deployment",
+            ));
         }
         if self.batch_records == 0 || self.in_flight == 0 {
             return Err(config("use a batch of no records, or no batch in flight")
@@ -264,5 +287,16 @@ mod tests {
         assert!(ConvexSettings { module: "../x".into(), ..good.clone() }.validate().is_err());
         assert!(ConvexSettings { legacy_id_field: FieldName::from("_id"), ..good.clone() }.validate().is_err());
         assert!(ConvexSettings { in_flight: 0, ..good }.validate().is_err());
+    }
+
+    #[test]
+    fn secrets() {
+        let with = |secret: &str| ConvexSettings::with_secret("https://a.example", SecretString::from(secret));
+        let long = with("CANARY-0123456789-0123456789-0123456789");
+        assert!(long.validate().is_ok());
+        assert!(!format!("{long:?}").contains("CANARY"));
+        let error = with("CANARY").validate().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(!format!("{error} {error:?}").contains("CANARY"), "{error}");
     }
 }

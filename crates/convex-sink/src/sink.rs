@@ -31,6 +31,8 @@ const NAMED_FUNCTIONS: usize = 5;
 ///
 /// It calls `<module>:bulkInsert<Table>`, `<module>:patch<Table>` and `<module>:lookup`, which upsert by the legacy id
 /// and are thereby idempotent by (table, key). It does not retry, split or pace: layers of the core do.
+///
+/// The functions are internal and called with a key, or, with [`ConvexSettings::secret`], public and called with that.
 #[derive(Debug)]
 pub struct ConvexSink {
     client: Client,
@@ -95,13 +97,13 @@ impl ConvexSink {
                 (FunctionKind::Query, self.functions.lookup(), Some(format!(" ({} by {index})", table.name())))
             }
         };
-        let mut body = encode::begin_call(&name);
+        let mut body = encode::begin_call(&name, self.settings.secret.as_ref());
         match probe {
             Probe::Lookup(table, index) => {
                 encode::write_lookup(&mut body, table.name(), index, &[])
                     .map_err(|error| unusable_key(table, index, &error))?;
             }
-            Probe::Insert(_) | Probe::Patch(_) => body.extend_from_slice(b"{\"records\":[]}"),
+            Probe::Insert(_) | Probe::Patch(_) => body.extend_from_slice(b"\"records\":[]"),
         }
         encode::end_call(&mut body);
         match self.client.call::<Vec<serde::de::IgnoredAny>>(kind, &name, body).await {
@@ -128,7 +130,7 @@ impl ConvexSink {
 
     async fn lookup_chunk(&self, table: &TableName, index: &str, keys: &[&NaturalKey]) -> Result<Vec<Match>> {
         let name = self.functions.lookup();
-        let mut body = encode::begin_call(&name);
+        let mut body = encode::begin_call(&name, self.settings.secret.as_ref());
         encode::write_lookup(&mut body, table.name(), index, keys)
             .map_err(|error| unusable_key(table, index, &error))?;
         encode::end_call(&mut body);
@@ -165,7 +167,7 @@ impl Sink for ConvexSink {
     }
 
     fn measure(&self, record: &WriteRecord) -> Result<usize, RowError> {
-        document_size(self.legacy_id_field(), record)
+        document_size(self.legacy_id_field(), self.settings.legacy_ids, record)
     }
 
     /// Also tries the functions of [`ConvexSettings::lookup_tables`] and [`ConvexSettings::patch_tables`]. The missing
@@ -221,7 +223,7 @@ impl Sink for ConvexSink {
             WriteMode::Upsert => self.functions.bulk_insert(batch.table),
             WriteMode::Patch => self.functions.patch(batch.table),
         };
-        let mut body = encode::begin_call(&name);
+        let mut body = encode::begin_call(&name, self.settings.secret.as_ref());
         let measured = batch.records.iter().map(|record| self.measure(record).map(|_| record));
         let faults = encode::write_records(&mut body, batch.mode, self.legacy_id_field(), measured);
         encode::end_call(&mut body);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use migrate_core::names::{FieldName, SourceKey};
+use migrate_core::plan::LegacyIds;
 use migrate_core::record::{RejectCode, RowError};
 use migrate_core::sink::WriteRecord;
 use migrate_core::value::Value;
@@ -78,15 +79,20 @@ const CONTAINER_BYTES: usize = 2;
 /// The size in bytes of the document that a record becomes, by the formula of the backend's `value/src/size.rs`, which
 /// is the official client's `getDocumentSize`.
 ///
-/// The legacy id is counted, and so are the system fields. For a patch it is the size of what is sent, plus those.
+/// The legacy id is counted where documents have it, and so are the system fields. For a patch it is the size of what is
+/// sent, plus those.
 ///
 /// # Errors
 /// `document_too_large`, `too_many_fields`, `array_too_long`, `too_deep`, `field_name_invalid`, and
 /// `not_representable` for a value that Convex has no kind for.
-pub(crate) fn document_size(legacy_id_field: &FieldName, record: &WriteRecord) -> Result<usize, RowError> {
+pub(crate) fn document_size(
+    legacy_id_field: &FieldName,
+    legacy_ids: LegacyIds,
+    record: &WriteRecord,
+) -> Result<usize, RowError> {
     let mut bytes = SYSTEM_FIELD_BYTES + CONTAINER_BYTES;
     let mut count = SYSTEM_FIELD_COUNT;
-    if record.id.is_none() {
+    if record.id.is_none() && legacy_ids == LegacyIds::Field {
         bytes += entry_size(legacy_id_field.as_str(), key_size(&record.key));
         count += 1;
     }
@@ -198,7 +204,7 @@ mod tests {
     }
 
     fn size(record: &WriteRecord) -> Result<usize, RowError> {
-        document_size(&FieldName::from("supabaseId"), record)
+        document_size(&FieldName::from("supabaseId"), LegacyIds::Field, record)
     }
 
     fn code(fields: &[(&str, Value)]) -> RejectCode {
@@ -301,5 +307,12 @@ mod tests {
         let mut patch = record("k", &[("next", Value::text("x"))]);
         patch.id = Some(SinkId::from("j57"));
         assert_eq!(size(&patch).unwrap(), SYSTEM_FIELD_BYTES + CONTAINER_BYTES + 5 + 3);
+    }
+
+    #[test]
+    fn a_document_without_its_legacy_id_is_smaller_by_it() {
+        let record = record("key", &[("next", Value::text("x"))]);
+        let without = document_size(&FieldName::from("supabaseId"), LegacyIds::SideTable, &record).unwrap();
+        assert_eq!(size(&record).unwrap() - without, "supabaseId".len() + 1 + CONTAINER_BYTES + "key".len());
     }
 }

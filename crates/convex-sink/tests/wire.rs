@@ -21,7 +21,7 @@ const KEY: &str = "prod:happy-animal-123|CANARY-KEY";
 const CANARY: &str = "CANARY-VALUE";
 
 fn settings(url: &str) -> ConvexSettings {
-    ConvexSettings::new(url, SecretString::from(KEY))
+    ConvexSettings { module: "migrate".into(), ..ConvexSettings::new(url, SecretString::from(KEY)) }
 }
 
 fn sink(server: &MockServer) -> ConvexSink {
@@ -126,7 +126,7 @@ async fn a_patch_names_documents_by_id() {
     assert_eq!(outcomes, [WriteOutcome::Written { id: SinkId::from("j1"), effect: WriteEffect::Updated }]);
     let body = &bodies(&server).await[0];
     assert_eq!(body["path"], "migrate:patchAriDestinations");
-    assert_eq!(body["args"], json!({ "records": [{ "id": "j1", "city": "j9" }] }));
+    assert_eq!(body["args"], json!({ "records": [{ "documentId": "j1", "fields": { "city": "j9" } }] }));
 }
 
 #[tokio::test]
@@ -362,6 +362,40 @@ async fn a_check_calls_every_function_with_nothing() {
     assert_eq!(arguments("migrate:bulkInsertB"), json!({ "records": [] }));
     assert_eq!(arguments("migrate:patchPeople"), json!({ "records": [] }));
     assert_eq!(arguments("migrate:lookup"), json!({ "table": "contacts", "index": "by_phone", "keys": [] }));
+}
+
+#[tokio::test]
+async fn public_functions_get_the_secret_and_no_key() {
+    let server = MockServer::start().await;
+    Mock::given(path("/version")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+    Mock::given(method("POST")).respond_with(success(json!([]))).mount(&server).await;
+    let secret = "CANARY-SECRET-0123456789-0123456789";
+    let settings = ConvexSettings::with_secret(server.uri(), SecretString::from(secret));
+    let sink =
+        ConvexSink::new(ConvexSettings { lookup_tables: vec![(table("b"), "by_x".into())], ..settings }).unwrap();
+    assert!(!format!("{sink:?}").contains("CANARY"));
+    sink.check(&[table("a")]).await.unwrap();
+    let requests = server.received_requests().await.unwrap();
+    assert!(requests.iter().all(|request| !request.headers.contains_key("authorization")));
+    let calls: Vec<Json> = requests.iter().filter_map(|request| request.body_json().ok()).collect();
+    let arguments = |path: &str| calls.iter().find(|call| call["path"] == path).unwrap()["args"].clone();
+    assert_eq!(calls.len(), 2);
+    assert_eq!(arguments("migration/migrate:bulkInsertA"), json!({ "secret": secret, "records": [] }));
+    let lookup = json!({ "secret": secret, "table": "b", "index": "by_x", "keys": [] });
+    assert_eq!(arguments("migration/migrate:lookup"), lookup);
+
+    for (code, kind) in [("secret_unset", ErrorKind::Config), ("secret_wrong", ErrorKind::Unauthorized)] {
+        server.reset().await;
+        Mock::given(path("/version")).respond_with(ResponseTemplate::new(200)).mount(&server).await;
+        let refusal =
+            json!({ "status": "error", "errorMessage": "Uncaught ConvexError", "errorData": { "code": code } });
+        let refusal = ResponseTemplate::new(200).set_body_json(refusal);
+        Mock::given(method("POST")).respond_with(refusal).mount(&server).await;
+        let error = sink.check(&[table("a")]).await.unwrap_err();
+        assert_eq!((error.kind(), error.code()), (kind, code));
+        assert!(error.to_string().contains("MIGRATION_SECRET"), "{error}");
+        shows_no_secret(&error);
+    }
 }
 
 #[tokio::test]

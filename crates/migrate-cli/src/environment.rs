@@ -24,6 +24,9 @@ const CONVEX_URL: &[&str] = &["CONVEX_SELF_HOSTED_URL", "CONVEX_URL", "NEXT_PUBL
 /// Names of the Convex key.
 const CONVEX_KEY: &[&str] = &["CONVEX_SELF_HOSTED_ADMIN_KEY", "CONVEX_DEPLOY_KEY"];
 
+/// Name of the secret that public functions ask for.
+const MIGRATION_SECRET: &[&str] = &["MIGRATION_SECRET"];
+
 /// What the environment and the `.env` files beside a project say.
 pub(crate) struct Environment {
     files: Vec<HashMap<String, String>>,
@@ -89,6 +92,12 @@ impl Environment {
     /// The key and the name it was set by.
     pub(crate) fn convex_key(&self) -> Result<(&'static str, SecretString)> {
         self.get(CONVEX_KEY).map(|(name, key)| (name, key.into())).ok_or_else(|| missing("the Convex key", CONVEX_KEY))
+    }
+
+    /// The secret of functions that were generated to be public.
+    pub(crate) fn migration_secret(&self) -> Result<SecretString> {
+        let found = self.get(MIGRATION_SECRET).map(|(_, secret)| secret.into());
+        found.ok_or_else(|| missing("the secret of the public functions", MIGRATION_SECRET))
     }
 }
 

@@ -46,6 +46,15 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, made_by: &str) -> Resu
     })
 }
 
+/// The text of a file, if there is one.
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io_error("read the file", path, error)),
+    }
+}
+
 /// Writes a text file through a temporary one beside it, so that no reader sees half of it.
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

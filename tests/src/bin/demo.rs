@@ -43,7 +43,7 @@ async fn demo(scenario: Scenario) -> Result<(), Failure> {
         Scenario::Seed => 0,
     };
     step(&project, "migrate-discover", &[], 0)?;
-    step(&project, "migrate-plan", &[], 0)?;
+    step(&project, "migrate-plan", &["--write"], 0)?;
     println!("\n$ npx convex deploy   # here: into convex-local");
     project.deploy().await?;
     step(&project, "migrate-run", &["--quiet"], run_code)?;

@@ -145,7 +145,15 @@ impl Reading<'_> {
     }
 
     fn upsert<'a>(&self, record: &'a RawValue) -> Result<UpsertRecord<'a>, Failure> {
-        let legacy_id = self.check_record(record, self.legacy_id_field, |name| name == self.legacy_id_field)?;
+        let key = self.legacy_id_field;
+        let fields = Self::check_fields(record)?;
+        let found = fields.into_iter().rfind(|(name, _)| name == key).ok_or_else(|| {
+            let path = self.path;
+            Failure::Plain(format!(
+                "ArgumentValidationError: Object is missing the required field `{key}` in a record of {path}."
+            ))
+        })?;
+        let Text(legacy_id) = serde_json::from_str(found.1.get()).map_err(|error| invalid(&error))?;
         Ok(UpsertRecord { legacy_id, content_hash: hash(record.get()), fields: self.fields(record)? })
     }
 
@@ -156,12 +164,16 @@ impl Reading<'_> {
     }
 
     fn patch(&self, record: &RawValue) -> Result<PatchRecord, Failure> {
-        let id = self.check_record(record, "id", |name| name == "id")?.into_owned();
-        let mut fields = self.fields(record)?;
-        if let Some(fields) = &mut fields {
-            fields.shift_remove("id");
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "camelCase")]
+        struct Patch<'a> {
+            document_id: String,
+            #[serde(borrow)]
+            fields: &'a RawValue,
         }
-        Ok(PatchRecord { id, content_hash: hash(record.get()), fields })
+        let Patch { document_id, fields } = serde_json::from_str(record.get()).map_err(|error| invalid(&error))?;
+        Self::check_fields(fields)?;
+        Ok(PatchRecord { id: document_id, content_hash: hash(fields.get()), fields: self.fields(fields)? })
     }
 
     fn records<'a>(&self, arguments: &'a RawValue) -> Result<Vec<&'a RawValue>, Failure> {
@@ -176,29 +188,12 @@ impl Reading<'_> {
         Ok(records)
     }
 
-    /// Checks the record's fields and returns the text of the one that identifies it.
-    fn check_record<'a>(
-        &self,
-        record: &'a RawValue,
-        key: &str,
-        is_key: impl Fn(&str) -> bool,
-    ) -> Result<Cow<'a, str>, Failure> {
+    /// Checks the fields of a record and gives them.
+    fn check_fields(record: &RawValue) -> Result<Vec<(Cow<'_, str>, &RawValue)>, Failure> {
         let Fields(fields) = serde_json::from_str(record.get()).map_err(|error| invalid(&error))?;
-        let mut found = None;
-        for (name, value) in &fields {
-            if is_key(name) {
-                let Text(text) = serde_json::from_str(value.get()).map_err(|error| invalid(&error))?;
-                found = Some(text);
-            }
-            limits::check_field_name(name)?;
-        }
+        fields.iter().try_for_each(|(name, _)| limits::check_field_name(name))?;
         limits::check_document(record.get())?;
-        found.ok_or_else(|| {
-            let path = self.path;
-            Failure::Plain(format!(
-                "ArgumentValidationError: Object is missing the required field `{key}` in a record of {path}."
-            ))
-        })
+        Ok(fields)
     }
 
     fn fields(&self, record: &RawValue) -> Result<Option<Map<String, Value>>, Failure> {

@@ -9,7 +9,7 @@
 //! | path | arguments | value |
 //! |---|---|---|
 //! | `<module>:bulkInsert<Table>` (mutation) | `{records: [{…fields…, supabaseId}]}` | `[{id, outcome}]` in the order of the records |
-//! | `<module>:patch<Table>` (mutation) | `{records: [{id, …fields…}]}` | the same |
+//! | `<module>:patch<Table>` (mutation) | `{records: [{documentId, fields}]}` | the same |
 //! | `<module>:lookup` (query) | `{table, index, keys: [[…], …]}` | for each key the ids that match, two at most |
 //!
 //! `outcome` is `inserted`, `updated` or `unchanged`. The table of `bulkInsertAriPayments` is `ariPayments`. An upsert

@@ -54,6 +54,14 @@ impl ConvexLocal {
     /// # Errors
     /// Node or a package is missing, or the functions do not compile or load; the message has the server's words.
     pub async fn start(project: &Path) -> Result<Self> {
+        Self::start_with(project, &[]).await
+    }
+
+    /// As [`ConvexLocal::start`], with variables that `npx convex env set` would set.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_with(project: &Path, variables: &[(&str, &str)]) -> Result<Self> {
         let packages = tokio::task::spawn_blocking(ensure_npm_packages).await.context("install npm packages")??;
         let prepared = Prepared::new()?;
         let account = prepared.account();
@@ -82,6 +90,7 @@ impl ConvexLocal {
             .arg(prepared.path())
             .arg(&copy)
             .env("LOCAL_STACK_ADMIN_KEY", &admin_key);
+        let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
         let process = prepared.start(launch)?;
         let port = wait_for_port(&process).await?;
         let http = reqwest::Client::builder().no_proxy().build().context("build an HTTP client")?;

@@ -86,7 +86,7 @@ export const api = anyApi;
 export const internal = anyApi;
 "#;
 
-/// Files at the root of `convex/` that hold no functions.
+/// Files that hold no functions, wherever they are.
 const NOT_MODULES: [&str; 3] = ["schema", "auth.config", "convex.config"];
 
 /// Writes `<project>/convex/_generated`, which the functions of a project import. A file that is right already is
@@ -132,7 +132,7 @@ fn collect_modules(folder: &Path, prefix: &str, modules: &mut Vec<String>) -> Re
         let Some((stem, extension)) = name.rsplit_once('.') else { continue };
         let is_source = matches!(extension, "ts" | "tsx" | "js" | "jsx" | "mts" | "mjs");
         // A dot in the rest of the name marks declarations and tests.
-        if is_source && !stem.contains('.') && !(prefix.is_empty() && NOT_MODULES.contains(&stem)) {
+        if is_source && !stem.contains('.') && !NOT_MODULES.contains(&stem) {
             modules.push(format!("{prefix}{stem}"));
         }
     }

@@ -5,7 +5,7 @@
 //!   a [`Gateway`] with Supabase's rules for keys, a request log, and faults on demand.
 //! - [`ConvexLocal`]: the official `convex` and `convex-test` packages behind Convex's HTTP protocol. It is a
 //!   stand-in: it runs functions and validates like the real thing, and proves nothing about throughput or conflicts.
-//! - [`type_check`]: the real TypeScript compiler against the real `convex` package.
+//! - [`type_check`]: the real TypeScript compiler against the real `convex` package; [`is_formatted`]: prettier.
 //!
 //! Every process ends with the value that started it, or with this process, however that ends.
 
@@ -29,4 +29,4 @@ pub use self::npm::ensure_npm_packages;
 pub use self::postgres::Postgres;
 pub use self::supabase::{Supabase, SupabaseOptions};
 pub use self::supervised::Supervised;
-pub use self::tsc::type_check;
+pub use self::tsc::{is_formatted, type_check};

@@ -1,4 +1,4 @@
-//! The real TypeScript compiler, as `npx convex deploy` runs it.
+//! The real TypeScript compiler, as `npx convex deploy` runs it, and prettier.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -42,6 +42,36 @@ pub fn type_check(project: &Path) -> Result<(), String> {
         Ok((false, output)) => Err(output),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Runs `prettier --check` at 100 columns on the TypeScript below a folder, except `_generated`. Prettier comes with the
+/// `convex` package.
+///
+/// # Errors
+/// The files that prettier would lay out otherwise; or why it could not be run.
+pub fn is_formatted(folder: &Path) -> Result<(), String> {
+    match unformatted(folder) {
+        Ok(files) if files.is_empty() => Ok(()),
+        Ok(files) => Err(files),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// What prettier says of files that it would lay out otherwise.
+fn unformatted(folder: &Path) -> Result<String> {
+    let prettier = ensure_npm_packages()?.join("node_modules/prettier/bin/prettier.cjs");
+    let output = Command::new(node()?)
+        .arg(prettier)
+        .args(["--check", "--no-config", "--no-editorconfig", "--print-width", "100"])
+        .args(["--ignore-path", "/dev/null", "**/*.ts", "!**/_generated/**"])
+        .current_dir(folder)
+        .output()
+        .context("run prettier")?;
+    if output.status.success() {
+        return Ok(String::new());
+    }
+    let text = [output.stdout, output.stderr].concat();
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
 /// Whether the project is sound, and what the compiler printed.

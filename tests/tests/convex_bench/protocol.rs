@@ -55,7 +55,7 @@ async fn an_upsert_takes_its_own_fields_away_and_leaves_others() {
     let bench = Bench::keeping_documents().await;
     bench.insert(json!([{ "amount": 1, "gateway": "xendit", "supabaseId": "a" }])).await;
     let id = bench.bench.id_of("ariPayments", "a").unwrap();
-    let patch = json!({ "records": [{ "id": id, "appointment": "later" }] });
+    let patch = json!({ "records": [{ "documentId": id, "fields": { "appointment": "later" } }] });
     assert_eq!(outcomes(&bench.value("mutation", PATCH, patch.clone()).await), ["updated"]);
     assert_eq!(outcomes(&bench.value("mutation", PATCH, patch).await), ["unchanged"]);
     assert_eq!(bench.insert(json!([{ "amount": 1, "supabaseId": "a" }])).await, ["updated"]);
@@ -77,14 +77,19 @@ async fn a_patch_is_all_or_nothing() {
     let unknown = DocumentId::from_parts(10_001, [1; 14], 1).to_string();
     let foreign = DocumentId::from_parts(10_900, [1; 14], 1).to_string();
 
-    let records = json!([{ "id": known, "amount": 7 }, { "id": unknown, "amount": 7 }]);
+    let records = json!([
+        { "documentId": known, "fields": { "amount": 7 } },
+        { "documentId": unknown, "fields": { "amount": 7 } },
+    ]);
     let body = bench.call("mutation", PATCH, json!({ "records": records })).await;
     assert_eq!(body["errorData"], json!({ "code": "document_missing", "table": "ariPayments", "id": unknown }));
     assert!(body["errorMessage"].as_str().unwrap().contains("Uncaught ConvexError: "));
     assert_eq!(bench.bench.documents("ariPayments")[0]["amount"], 0);
 
     for id in [foreign.as_str(), "not an id"] {
-        let message = bench.message("mutation", PATCH, json!({ "records": [{ "id": id, "amount": 7 }] })).await;
+        let message = bench
+            .message("mutation", PATCH, json!({ "records": [{ "documentId": id, "fields": { "amount": 7 } }] }))
+            .await;
         assert!(message.contains("ArgumentValidationError: "), "{message}");
     }
 }

@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use migrate_core::Plan;
 use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::names::{DEFAULT_SCHEMA, FieldName, TableName};
-use migrate_core::plan::{FieldType, PlanField};
+use migrate_core::plan::{FieldType, LegacyIds, PlanField};
 
-use crate::names::{INHERITED, bulk_insert_export, identifier_fault, module_fault};
+use crate::names::{INHERITED, LEGACY_IDS_TABLE, bulk_insert_export, identifier_fault, module_fault};
 
-/// Name of the argument of a patch that holds the document's id.
-const PATCH_ID: &str = "id";
 /// Proves that every name in the plan can be one of Convex's, and that no two things have the same.
 ///
 /// # Errors
@@ -18,7 +16,7 @@ const PATCH_ID: &str = "id";
 pub(super) fn check(plan: &Plan) -> Result<()> {
     if let Some(fault) = module_fault(&plan.sink.module) {
         return Err(config(format!("name the module {:?}: {fault}", plan.sink.module))
-            .with_remedy("set convex.module to a name such as \"migrate\""));
+            .with_remedy("set convex.module to a name such as \"migration/migrate\""));
     }
     let legacy = &plan.sink.legacy_id_field;
     if let Some(fault) = identifier_fault(legacy.as_str()) {
@@ -32,9 +30,6 @@ pub(super) fn check(plan: &Plan) -> Result<()> {
         if let Some(field) = clash {
             return Err(of_column(&table.source, field, "it is the name of the field that keeps the row's key")
                 .with_remedy("rename the column at the sink, or set convex.legacy_id_field to another name"));
-        }
-        if let Some(field) = table.cut_fields().find(|field| field.field.as_str() == PATCH_ID) {
-            return Err(of_column(&table.source, field, "a reference of the second pass cannot have the name `id`"));
         }
     }
     for table in &plan.adopted {
@@ -57,6 +52,9 @@ fn table_names(plan: &Plan) -> Result<BTreeSet<&TableName>> {
         let schema = (sink.schema() != DEFAULT_SCHEMA).then_some("Convex's tables have no schema");
         if let Some(fault) = schema.or_else(|| identifier_fault(sink.name())) {
             return Err(of_table(source, sink, fault));
+        }
+        if plan.sink.legacy_ids == LegacyIds::SideTable && sink.name() == LEGACY_IDS_TABLE {
+            return Err(of_table(source, sink, "the table that keeps the rows' keys has that name"));
         }
         if !names.insert(sink) {
             return Err(of_table(source, sink, "another table has that name at the sink"));
@@ -89,6 +87,7 @@ fn check_fields(table: &TableName, fields: &[PlanField], tables: &BTreeSet<&Tabl
 fn check_type(table: &TableName, field: &PlanField, of: &FieldType, tables: &BTreeSet<&TableName>) -> Result<()> {
     match of {
         FieldType::Array(item) | FieldType::Nullable(item) => check_type(table, field, item, tables),
+        FieldType::Union(types) if types.is_empty() => Err(of_column(table, field, "its type is one of no types")),
         FieldType::Union(types) => types.iter().try_for_each(|of| check_type(table, field, of, tables)),
         FieldType::Literals(texts) if texts.is_empty() => {
             Err(of_column(table, field, "its type is a set of no texts").with_remedy("plan type = \"string\" for it"))

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use migrate_core::Plan;
 use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::names::{FieldName, TableName};
-use migrate_core::plan::{AdoptedTable, FieldType, PlanIndex, PlanTable};
+use migrate_core::plan::{AdoptedTable, FieldType, LegacyIds, PlanIndex, PlanTable};
 
 use crate::names::{MAX_INDEX_FIELDS, MAX_INDEXES, RESERVED_INDEXES, identifier_fault};
 
@@ -17,7 +17,7 @@ use crate::names::{MAX_INDEX_FIELDS, MAX_INDEXES, RESERVED_INDEXES, identifier_f
 pub(super) struct TableIndexes {
     /// All of them, in the order they are written.
     pub(super) list: Vec<PlanIndex>,
-    /// The one on the legacy id alone; empty for an adopted table.
+    /// The one on the legacy id alone; empty where documents have no such field.
     pub(super) legacy: String,
     /// References that could not get an index of their own.
     pub(super) without: Vec<FieldName>,
@@ -25,27 +25,28 @@ pub(super) struct TableIndexes {
 
 /// The indexes of all tables, by the table's name at the sink.
 pub(super) fn of_plan(plan: &Plan) -> Result<BTreeMap<TableName, TableIndexes>> {
-    let legacy = &plan.sink.legacy_id_field;
+    let legacy = (plan.sink.legacy_ids == LegacyIds::Field).then_some(&plan.sink.legacy_id_field);
     let migrated = plan.tables.iter().map(|table| Ok((table.sink.clone(), migrated(table, legacy)?)));
     let adopted = plan.adopted.iter().map(|table| Ok((table.sink.clone(), adopted(table)?)));
     migrated.chain(adopted).collect()
 }
 
-fn migrated(table: &PlanTable, legacy: &FieldName) -> Result<TableIndexes> {
-    let mut known: Vec<&FieldName> = table.fields.iter().map(|field| &field.field).collect();
-    known.push(legacy);
+fn migrated(table: &PlanTable, legacy: Option<&FieldName>) -> Result<TableIndexes> {
+    let known: Vec<&FieldName> = table.fields.iter().map(|field| &field.field).chain(legacy).collect();
     let mut indexes = TableIndexes::default();
-    if let Some(own) = table.indexes.iter().find(|index| index.fields == [legacy.clone()]) {
-        indexes.legacy.clone_from(&own.name);
-    } else {
-        let index = PlanIndex { name: format!("by_{legacy}"), fields: vec![legacy.clone()] };
-        indexes.legacy.clone_from(&index.name);
-        add(&table.source, &mut indexes.list, &known, index)?;
+    if let Some(legacy) = legacy {
+        if let Some(own) = table.indexes.iter().find(|index| index.fields == [legacy.clone()]) {
+            indexes.legacy.clone_from(&own.name);
+        } else {
+            let index = PlanIndex { name: format!("by_{legacy}"), fields: vec![legacy.clone()] };
+            indexes.legacy.clone_from(&index.name);
+            add(&table.source, &mut indexes.list, &known, index)?;
+        }
     }
     for index in &table.indexes {
         add(&table.source, &mut indexes.list, &known, index.clone())?;
     }
-    for field in table.fields.iter().filter(|field| matches!(field.field_type, FieldType::Id(_))) {
+    for field in table.fields.iter().filter(|field| is_id(&field.field_type)) {
         if indexes.list.iter().any(|index| index.fields.first() == Some(&field.field)) {
             continue;
         }
@@ -55,6 +56,15 @@ fn migrated(table: &PlanTable, legacy: &FieldName) -> Result<TableIndexes> {
         }
     }
     Ok(indexes)
+}
+
+/// Whether a field holds one document's id, of whichever table.
+fn is_id(field_type: &FieldType) -> bool {
+    match field_type {
+        FieldType::Id(_) => true,
+        FieldType::Union(types) => types.iter().all(is_id),
+        _ => false,
+    }
 }
 
 fn adopted(table: &AdoptedTable) -> Result<TableIndexes> {

@@ -51,6 +51,10 @@ fn reference(of: &str, parent: &str, cut: bool) -> PlanField {
     PlanField { conversion: Conversion::Reference(reference), ..field(of, FieldType::Id(name(parent))) }
 }
 
+fn id(parent: &str) -> FieldType {
+    FieldType::Id(name(parent))
+}
+
 fn index(of: &str, fields: &[&str]) -> PlanIndex {
     PlanIndex { name: of.into(), fields: names(fields) }
 }
@@ -79,7 +83,7 @@ fn plan(tables: Vec<PlanTable>, adopted: Vec<AdoptedTable>) -> Plan {
         source_schema: String::new(),
         sink: SinkPlan {
             functions: "convex".into(),
-            module: "migrate".into(),
+            module: "migration/migrate".into(),
             legacy_id_field: FieldName::from("supabaseId"),
             legacy_ids: LegacyIds::Field,
             public_functions: false,
@@ -100,6 +104,10 @@ fn array(of: FieldType) -> FieldType {
     FieldType::Array(Box::new(of))
 }
 
+fn null_or(of: FieldType) -> FieldType {
+    FieldType::Nullable(Box::new(of))
+}
+
 fn every_kind() -> Plan {
     let fields = vec![
         field("text", FieldType::String),
@@ -117,6 +125,13 @@ fn every_kind() -> Plan {
             literals(&["happy", "sad", "indifferent to everything", "somewhere in between", "none of these"]),
         ),
         field("only", literals(&["one"])),
+        field("holes", array(null_or(FieldType::String))),
+        optional("hollow", array(null_or(array(null_or(literals(&["a", "b"])))))),
+        nullable("null_or_null", null_or(FieldType::Number)),
+        field("anything_in_a_list", array(null_or(FieldType::Any))),
+        field("text_or_number", FieldType::Union(vec![FieldType::String, FieldType::Number])),
+        nullable("odd_union", FieldType::Union(vec![FieldType::Int64, null_or(FieldType::Int64), literals(&["none"])])),
+        field("union_of_one", FieldType::Union(vec![FieldType::Boolean])),
         field("moods", array(literals(&["a", "b"]))),
         optional("maybe_text", FieldType::String),
         nullable("null_text", FieldType::String),
@@ -133,6 +148,14 @@ fn references() -> Plan {
         PlanField { optional: true, nullable: true, ..reference("sitter_id", "people", false) },
         PlanField { nullable: true, ..reference("rival_id", "pets", true) },
         PlanField { optional: true, ..reference("friend_id", "pets", true) },
+        reference("id", "people", true),
+        reference("documentId", "pets", true),
+        reference("fields", "pets", true),
+        PlanField {
+            field_type: FieldType::Union(vec![id("people"), id("pets")]),
+            ..reference("subject", "people", false)
+        },
+        optional("friends", array(id("people"))),
     ];
     let plan = plan(
         vec![
@@ -141,7 +164,7 @@ fn references() -> Plan {
         ],
         vec![],
     );
-    Plan { sink: SinkPlan { module: "migrations/supabase".into(), ..plan.sink }, ..plan }
+    Plan { sink: SinkPlan { module: "deep/er/supabase".into(), ..plan.sink }, ..plan }
 }
 
 fn adopted() -> Plan {
@@ -188,19 +211,71 @@ fn adopted() -> Plan {
     plan(vec![table("ari_destinations", "ariDestinations", destinations, indexes)], vec![workspaces, contacts, slots])
 }
 
+const EVIL: &str = "*/ \"'`${x}\\ \n </script> <!-- \u{2028}\u{2029}\u{202e} é";
+
 fn hostile() -> Plan {
-    let evil = "*/ \"'`${x}\\ \n </script> <!-- \u{2028}\u{2029} é";
     let fields = vec![
-        field("status", literals(&[evil, "plain"])),
-        optional("class", FieldType::String),
-        optional("then", FieldType::Number),
-        field("record", FieldType::Boolean),
+        field("status", literals(&[EVIL, "plain"])),
+        PlanField { comment: Some(format!("one\r\n{EVIL}")), ..optional("class", FieldType::String) },
+        PlanField { comment: Some("@ts-expect-error\u{85}*/ evil();".into()), ..optional("then", FieldType::Number) },
+        PlanField { comment: Some(" \n ".into()), ..field("record", FieldType::Boolean) },
         field("index", FieldType::Boolean),
         field("fields", FieldType::Boolean),
+        field("key", FieldType::Boolean),
     ];
-    let mut plan = plan(vec![table(&format!("odd.{evil}"), "oddTable", fields, vec![])], vec![]);
+    let table = PlanTable {
+        comment: Some(format!("{EVIL}\nimport evil from \"evil\";")),
+        filter: Some(EVIL.into()),
+        dropped: names(&["gone", "\n});"]),
+        not_enforced: vec![format!("check_{EVIL}: (a \n > 0)"), "@ts-ignore".into(), "\u{2028}evil();".into()],
+        index_hints: vec!["eslint-disable */".into(), "//# sourceMappingURL=https://evil.example".into()],
+        ..table(&format!("odd.{EVIL}"), "oddTable", fields, vec![])
+    };
+    let mut plan = plan(vec![table], vec![]);
     plan.fingerprint = "abc\nimport evil".into();
     plan
+}
+
+/// What a catalog with everything in it makes of a table.
+fn commented() -> Plan {
+    let fields = vec![
+        PlanField { comment: Some("What the customer is shown.".into()), ..field("title", FieldType::String) },
+        field("slug", FieldType::String),
+        PlanField {
+            comment: Some(
+                "Made by the model of 2023; older rows have the one before it, and are to be made again when they are \
+                 next changed."
+                    .into(),
+            ),
+            ..optional("embedding", array(FieldType::Number))
+        },
+        reference("parent_id", "articles", true),
+    ];
+    let articles = PlanTable {
+        comment: Some("Articles of the help centre.\nDrafts too.".into()),
+        filter: Some("tenant_id=eq.7&deleted_at=is.null".into()),
+        dropped: names(&["tenant_id", "deleted_at"]),
+        not_enforced: vec![
+            "unique (slug)".into(),
+            "articles_title_check: (char_length(title) > 0)".into(),
+            "(parent_id): deleting its row of articles deletes the row".into(),
+            "created_at defaults to now()".into(),
+        ],
+        index_hints: vec![
+            ".vectorIndex(\"by_embedding\", { vectorField: \"embedding\", dimensions: 1536 })".into(),
+            ".searchIndex(\"search_title\", { searchField: \"title\" })".into(),
+        ],
+        ..table("articles", "articles", fields, vec![index("by_slug", &["slug"])])
+    };
+    plan(vec![articles, table("tags", "tags", vec![field("name", FieldType::String)], vec![])], vec![])
+}
+
+fn side_table(plan: Plan) -> Plan {
+    Plan { sink: SinkPlan { legacy_ids: LegacyIds::SideTable, ..plan.sink }, ..plan }
+}
+
+fn public(plan: Plan) -> Plan {
+    Plan { sink: SinkPlan { public_functions: true, ..plan.sink }, ..plan }
 }
 
 fn long_names() -> Plan {
@@ -224,7 +299,13 @@ fn snapshots() {
         ("references", references()),
         ("adopted", adopted()),
         ("hostile", hostile()),
+        ("commented", commented()),
         ("long_names", long_names()),
+        ("long_names_side_table", public(side_table(long_names()))),
+        ("side_table", side_table(references())),
+        ("public", public(adopted())),
+        ("public_side_table", public(side_table(references()))),
+        ("public_only_adopted", public(plan(vec![], adopted().adopted))),
         ("no_tables", plan(vec![], vec![])),
         ("only_adopted", plan(vec![], adopted().adopted)),
     ] {
@@ -232,11 +313,29 @@ fn snapshots() {
         for text in [&code.schema_ts, &code.migrate_ts] {
             assert_eq!(text.lines().next(), Some(GENERATED_MARKER), "{case}");
             assert!(text.ends_with('\n') && !text.ends_with("\n\n") && !text.contains("\n\n\n"), "{case}");
-            assert!(!text.contains("</script") && !text.contains('\u{2028}'), "{case}");
+            assert!(!text.contains("</script") && !text.contains(['\u{2028}', '\u{202e}', '\u{85}']), "{case}");
+            assert!(!text.contains("@ts-") && !text.contains("\nimport evil") && !text.contains("\nevil"), "{case}");
         }
         insta::assert_snapshot!(format!("{case}_schema_ts"), code.schema_ts);
         insta::assert_snapshot!(format!("{case}_migrate_ts"), code.migrate_ts);
     }
+}
+
+#[test]
+fn files_are_in_the_modules_folder() {
+    let code = generate(&references()).unwrap();
+    assert_eq!((code.schema_path.as_str(), code.migrate_path.as_str()), ("deep/er/schema.ts", "deep/er/supabase.ts"));
+    let app = code.app_schema.unwrap();
+    assert_eq!(app.import, "./deep/er/schema");
+    assert_eq!(app.alone, format!("{GENERATED_MARKER}\nexport {{ default }} from \"./deep/er/schema\";\n"));
+    insta::assert_snapshot!("added_to_an_own_schema", app.added);
+
+    let mut plan = references();
+    plan.sink.module = "migrate".into();
+    let code = generate(&plan).unwrap();
+    assert_eq!((code.schema_path.as_str(), code.migrate_path.as_str()), ("schema.ts", "migrate.ts"));
+    assert_eq!(code.app_schema, None, "its schema is the app's");
+    assert!(code.migrate_ts.contains("from \"./_generated/server\""));
 }
 
 #[test]
@@ -255,7 +354,7 @@ fn a_table_with_all_its_indexes_gets_none_for_a_reference() {
     let indexes: Vec<PlanIndex> =
         (0..31).map(|number| index(&format!("i{number}"), &[&format!("f{number}")])).collect();
     let code = generate(&plan(vec![table("a", "a", fields.clone(), indexes.clone())], vec![])).unwrap();
-    assert!(code.schema_ts.contains("// No index for parent"), "{}", code.schema_ts);
+    assert!(code.schema_ts.contains("// - No index for parent"), "{}", code.schema_ts);
     let mut more = indexes;
     more.push(index("i31", &["f0", "f1"]));
     let error = generate(&plan(vec![table("a", "a", fields, more)], vec![])).unwrap_err();
@@ -280,7 +379,9 @@ fn what_convex_would_refuse_is_a_configuration_error() {
         ("field_twice", one(vec![text(), text()], vec![])),
         ("field_inherited", one(vec![field("constructor", FieldType::String)], vec![])),
         ("field_is_legacy_id", one(vec![field("supabaseId", FieldType::String)], vec![])),
-        ("cut_field_id", one(vec![reference("id", "t", true)], vec![])),
+        ("no_types", one(vec![field("a", FieldType::Union(vec![]))], vec![])),
+        ("side_table_taken", side_table(plan(vec![table("src", "migrationIds", vec![], vec![])], vec![]))),
+        ("side_table_index", side_table(one(vec![text()], vec![index("by_id_", &["supabaseId"])]))),
         ("no_literals", one(vec![field("a", literals(&[]))], vec![])),
         ("unknown_parent", one(vec![reference("a", "nowhere", false)], vec![])),
         ("index_name", one(vec![text()], vec![index("by a", &["a"])])),
@@ -292,6 +393,7 @@ fn what_convex_would_refuse_is_a_configuration_error() {
         ("index_name_taken", one(vec![text()], vec![index("by_supabaseId", &["a"])])),
         ("module_path", module("../evil")),
         ("module_reserved", module("schema")),
+        ("module_of_the_schema", module("migration/schema")),
     ];
     let mut shown = String::new();
     for (case, plan) in cases {

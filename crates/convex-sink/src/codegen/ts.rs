@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
+use super::comments::{self, is_hidden};
+
 /// Columns of a line.
-const WIDTH: usize = 100;
+pub(super) const WIDTH: usize = 100;
 
 /// An expression.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expr {
     /// Text as it is, never broken.
     Raw(String),
@@ -14,8 +16,26 @@ pub(super) enum Expr {
     Call(&'static str, Vec<Expr>),
     /// An array.
     List(Vec<Expr>),
-    /// An object of `name: value`, or `name` alone; on several lines when it is open.
-    Object { entries: Vec<(String, Option<Expr>)>, open: bool },
+    /// An object; on several lines when it is open.
+    Object { entries: Vec<Entry>, open: bool },
+}
+
+/// One entry of an object: `name: value`, or `name` alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The name, an identifier.
+    pub(super) name: String,
+    /// Its value; a variable of that name where there is none.
+    pub(super) value: Option<Expr>,
+    /// A comment above it, on lines of its own; only in an open object.
+    pub(super) comment: Option<String>,
+}
+
+impl Entry {
+    /// `name: value`, without a comment.
+    pub(super) fn new(name: impl Into<String>, value: Expr) -> Self {
+        Self { name: name.into(), value: Some(value), comment: None }
+    }
 }
 
 impl Expr {
@@ -30,8 +50,8 @@ impl Expr {
     }
 
     /// An object with one field per line.
-    pub(super) fn open_object(entries: impl IntoIterator<Item = (String, Expr)>) -> Self {
-        let entries: Vec<_> = entries.into_iter().map(|(name, value)| (name, Some(value))).collect();
+    pub(super) fn open_object(entries: impl IntoIterator<Item = Entry>) -> Self {
+        let entries: Vec<_> = entries.into_iter().collect();
         Self::Object { open: !entries.is_empty(), entries }
     }
 
@@ -55,9 +75,9 @@ impl Expr {
             Self::Object { open: true, .. } => None,
             Self::Object { entries, .. } if entries.is_empty() => Some("{}".to_owned()),
             Self::Object { entries, .. } => {
-                let entry = |(name, value): &(String, Option<Expr>)| match value {
-                    Some(value) => value.flat().map(|value| format!("{name}: {value}")),
-                    None => Some(name.clone()),
+                let entry = |entry: &Entry| match &entry.value {
+                    Some(value) => value.flat().map(|value| format!("{}: {value}", entry.name)),
+                    None => Some(entry.name.clone()),
                 };
                 let entries: Option<Vec<_>> = entries.iter().map(entry).collect();
                 entries.map(|entries| format!("{{ {} }}", entries.join(", ")))
@@ -72,8 +92,11 @@ impl Expr {
             Self::List(items) => lines("[", "]", items, indent),
             Self::Object { entries, .. } => {
                 let mut text = "{\n".to_owned();
-                for (name, value) in entries {
+                for Entry { name, value, comment } in entries {
                     let inner = indent + 2;
+                    for line in comment.iter().flat_map(|comment| comments::lines(comment, inner)) {
+                        let _ = writeln!(text, "{:inner$}{line}", "");
+                    }
                     match value {
                         Some(value) => {
                             let value = value.print(inner, inner + columns(name) + 2, 1);
@@ -119,14 +142,21 @@ fn columns(text: &str) -> usize {
     text.rsplit('\n').next().unwrap_or_default().chars().count()
 }
 
-/// A string literal: JSON's, without the line ends that older JavaScript knows (U+2028, U+2029) and without a `<` that
-/// could end a script element.
+/// A string literal: JSON's, in which nothing is invisible (such as a line end of older JavaScript, U+2028, or a mark that
+/// turns the direction of what is shown) and no `<` could begin or end a script element.
 pub(super) fn literal(text: &str) -> String {
     let json = serde_json::Value::from(text).to_string();
-    json.replace('\u{2028}', "\\u2028")
-        .replace('\u{2029}', "\\u2029")
-        .replace("</", "\\u003c/")
-        .replace("<!--", "\\u003c!--")
+    let mut literal = String::with_capacity(json.len());
+    for char in json.chars() {
+        if is_hidden(char) {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                let _ = write!(literal, "\\u{unit:04x}");
+            }
+        } else {
+            literal.push(char);
+        }
+    }
+    literal.replace("</", "\\u003c/").replace("<!--", "\\u003c!--")
 }
 
 #[cfg(test)]
@@ -138,6 +168,7 @@ mod tests {
         assert_eq!(literal("a\"b\\\n"), r#""a\"b\\\n""#);
         assert_eq!(literal("\u{2028}\u{2029}"), r#""\u2028\u2029""#);
         assert_eq!(literal("</script><!--"), r#""\u003c/script>\u003c!--""#);
+        assert_eq!(literal("\u{202e}\u{7f}\u{e0001}é"), r#""\u202e\u007f\udb40\udc01é""#);
     }
 
     #[test]
@@ -158,7 +189,7 @@ mod tests {
         let fields = (0..4).map(|n| Expr::text(&format!("a_rather_long_field_{n}"))).collect();
         let index = Expr::Call(".index", vec![Expr::text("by_all"), Expr::List(fields)]);
         assert!(index.print(4, 4, 1).starts_with(".index(\"by_all\", [\n      \"a_rather_long_field_0\",\n"));
-        let object = Expr::call("v.object", [Expr::open_object([("a".to_owned(), Expr::text("b"))])]);
+        let object = Expr::call("v.object", [Expr::open_object([Entry::new("a", Expr::text("b"))])]);
         assert_eq!(object.print(0, 0, 0), "v.object({\n  a: \"b\",\n})");
         assert_eq!(Expr::open_object([]).print(0, 0, 0), "{}");
     }

@@ -9,7 +9,7 @@ use super::ts::Expr;
 /// A cut field is always optional: the second pass sets it, after the document is there.
 pub(super) fn of_field(field: &PlanField) -> Expr {
     let mut kinds = kinds(&field.field_type);
-    if field.nullable && field.field_type != FieldType::Any {
+    if field.nullable {
         kinds.push(Expr::call("v.null", []));
     }
     let validator = union(kinds);
@@ -24,10 +24,10 @@ fn kinds(field_type: &FieldType) -> Vec<Expr> {
         FieldType::Int64 => Expr::call("v.int64", []),
         FieldType::Boolean => Expr::call("v.boolean", []),
         FieldType::Bytes => Expr::call("v.bytes", []),
-        FieldType::Any => Expr::call("v.any", []),
+        FieldType::Any => any(),
         FieldType::Id(table) => Expr::call("v.id", [Expr::text(table.name())]),
         FieldType::Array(item) => Expr::call("v.array", [union(kinds(item))]),
-        FieldType::Literals(texts) => return literals(texts.iter().map(String::as_str)),
+        FieldType::Literals(texts) => return texts.iter().map(|text| literal(text)).collect(),
         FieldType::Nullable(inner) => {
             let mut kinds = kinds(inner);
             kinds.push(Expr::call("v.null", []));
@@ -40,19 +40,30 @@ fn kinds(field_type: &FieldType) -> Vec<Expr> {
 
 /// A validator of one of these texts: `v.union(v.literal("a"), v.literal("b"))`.
 pub(super) fn one_of<'a>(texts: impl Iterator<Item = &'a str>) -> Expr {
-    union(literals(texts))
+    union(texts.map(literal).collect())
 }
 
-fn literals<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Expr> {
-    let mut seen: Vec<&str> = Vec::new();
-    for text in texts {
-        if !seen.contains(&text) {
-            seen.push(text);
+fn literal(text: &str) -> Expr {
+    Expr::call("v.literal", [Expr::text(text)])
+}
+
+fn any() -> Expr {
+    Expr::call("v.any", [])
+}
+
+/// A union of what is different in the list; of one kind that kind, and where anything goes `v.any()` alone.
+fn union(kinds: Vec<Expr>) -> Expr {
+    let mut different: Vec<Expr> = Vec::with_capacity(kinds.len());
+    for kind in kinds {
+        if !different.contains(&kind) {
+            different.push(kind);
         }
     }
-    seen.into_iter().map(|text| Expr::call("v.literal", [Expr::text(text)])).collect()
-}
-
-fn union(mut kinds: Vec<Expr>) -> Expr {
-    if kinds.len() == 1 { kinds.swap_remove(0) } else { Expr::Call("v.union", kinds) }
+    if different.contains(&any()) {
+        any()
+    } else if different.len() == 1 {
+        different.swap_remove(0)
+    } else {
+        Expr::Call("v.union", different)
+    }
 }

@@ -188,11 +188,16 @@ fn with_options(mut pipeline: Pipeline, arguments: &Arguments) -> Pipeline {
 }
 
 fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan) -> Result<ConvexSink> {
-    let (name, key) = environment.convex_key()?;
-    let mut settings = ConvexSettings::new(environment.convex_url(config.convex.url.as_deref())?, key);
-    name.clone_into(&mut settings.admin_key_name);
+    let url = environment.convex_url(config.convex.url.as_deref())?;
+    let mut settings = if plan.sink.public_functions {
+        ConvexSettings::with_secret(url, environment.migration_secret()?)
+    } else {
+        let (name, key) = environment.convex_key()?;
+        ConvexSettings { admin_key_name: name.to_owned(), ..ConvexSettings::new(url, key) }
+    };
     settings.module.clone_from(&plan.sink.module);
     settings.legacy_id_field = plan.sink.legacy_id_field.clone();
+    settings.legacy_ids = plan.sink.legacy_ids;
     settings.in_flight = plan.run.in_flight.max(1);
     settings.lookup_tables = plan.adopted.iter().map(|table| (table.sink.clone(), table.index.clone())).collect();
     let linked = plan.tables.iter().filter(|table| table.cut_fields().next().is_some());

@@ -82,7 +82,7 @@ impl Default for ConvexConfig {
         Self {
             url: None,
             functions: "convex".to_owned(),
-            module: "migrate".to_owned(),
+            module: "migration/migrate".to_owned(),
             legacy_id_field: FieldName::from("supabaseId"),
             legacy_ids: LegacyIds::default(),
             public_functions: false,

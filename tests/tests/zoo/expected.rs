@@ -74,8 +74,7 @@ impl Kind {
             "numeric(10,2)" | "numeric(12,2)" | "numeric(15,15)" if with_digits => Self::Double,
             "bigint" => Self::Int64,
             "bytea" => Self::Bytes,
-            "json" | "jsonb" | "hstore" | "address" | "journey" => Self::Json,
-            "int2vector" | "oidvector" => Self::Json,
+            "json" | "jsonb" | "hstore" | "address" | "journey" | "int2vector" | "oidvector" => Self::Json,
             "timestamp with time zone" | "timestamp(0) with time zone" => Self::Epoch,
             _ => Self::Text,
         }
@@ -87,7 +86,8 @@ impl Kind {
             return Self::List(Box::new(Self::text_of(element)));
         }
         match sql_type {
-            "json" | "jsonb" | "hstore" | "address" | "journey" | "int2vector" | "oidvector" => Self::JsonText,
+            "json" | "jsonb" | "hstore" | "address" | "journey" => Self::JsonText,
+            "int2vector" | "oidvector" => Self::List(Box::new(Self::Text)),
             _ => Self::Text,
         }
     }
@@ -126,7 +126,6 @@ impl Kind {
 
     /// The same of a value inside JSON.
     fn leaf(&self, text: &str) -> Wire {
-        let text = text.trim();
         let content = || if text.starts_with('"') { unquoted(text) } else { text.to_owned() };
         match self {
             Self::List(inner) if text.starts_with('[') => {
@@ -157,7 +156,9 @@ impl Kind {
             b'[' => Wire::Array(items(text).into_iter().map(|item| self.json(item.get())).collect()),
             b'{' => {
                 let key = |key: String| if *self == Self::JsonEscaped { escaped(&key) } else { key };
-                Wire::Object(entries(text).into_iter().map(|(name, value)| (key(name), self.json(value.get()))).collect())
+                Wire::Object(
+                    entries(text).into_iter().map(|(name, value)| (key(name), self.json(value.get()))).collect(),
+                )
             }
             _ => Wire::double(text.parse().unwrap()),
         }
@@ -165,7 +166,10 @@ impl Kind {
 }
 
 fn is_read_as_json(sql_type: &str) -> bool {
-    sql_type.starts_with("character(") || sql_type == "bpchar" || sql_type == "inet" || sql_type.starts_with("timestamp")
+    sql_type.starts_with("character(")
+        || sql_type == "bpchar"
+        || sql_type == "inet"
+        || sql_type.starts_with("timestamp")
 }
 
 fn mapped(map: &[(&str, &str)], text: &str) -> String {
@@ -176,7 +180,11 @@ fn mapped(map: &[(&str, &str)], text: &str) -> String {
 fn escaped(key: &str) -> String {
     let bytes = key.bytes().enumerate().map(|(place, byte)| {
         let is_leading = place == 0 && (byte == b'$' || byte == b'_');
-        if byte < 0x20 || byte > 0x7e || byte == b'%' || is_leading { format!("%{byte:02X}") } else { char::from(byte).to_string() }
+        if byte < 0x20 || byte > 0x7e || byte == b'%' || is_leading {
+            format!("%{byte:02X}")
+        } else {
+            char::from(byte).to_string()
+        }
     });
     if key.is_empty() { "%".to_owned() } else { bytes.collect() }
 }

@@ -40,7 +40,7 @@ insert into numbers (id, small, medium, big, num, price, exact15, wide, rounded,
     ('tenth', null, null, null, 0.1, 0.1, 0.1, 0.1, null, 0.1, 0.1, null, 0.1),
     ('third', null, null, null, 1 / 3.0, 0.33, 0.333333333333333, 0.3333333333, null, 1 / 3.0, 1 / 3.0, null, 0.33),
     ('hard to print', null, null, null, 5e-324, null, null, null, null, 9.99999e9, 2.2250738585072014e-308, null, null),
-    ('halfway', null, null, null, 179769313486231580793728971405301e277, null, null, null, null, 1.17549435e-38, 9.5367431640625e-7, null, null),
+    ('halfway', null, null, null, 179769313486231580793728971405301e276, null, null, null, null, 1.17549435e-38, 9.5367431640625e-7, null, null),
     ('nan', null, null, null, 'NaN', 'NaN', 'NaN', 'NaN', 'NaN', 'NaN', 'NaN', null, null),
     ('infinity', null, null, null, 'Infinity', null, null, null, null, 'Infinity', 'Infinity', null, null),
     ('minus infinity', null, null, null, '-Infinity', null, null, null, null, '-Infinity', '-Infinity', null, null);
@@ -153,7 +153,7 @@ insert into kinds (id, object, class, type, role, tx, lsn, place, steps, numbers
     ('unnamed', 0, 4294967290, 4294967290, 4294967290, '0', '0/0', '(0,0)', 'strict $', '', '', '1:1:');
 insert into kinds (id, spot, straight, part, area, way, outline, round) values
     ('shapes', '(1.5,-2)', '{1,-1,0}', '[(0,0),(1,1)]', '(2,2),(0,0)', '[(0,0),(1,1)]', '((0,0),(1,1),(1,0))', '<(1,2),3>'),
-    ('edges', '(NaN,Infinity)', '{-0,1e-300,1e300}', '[(0,0),(0,0)]', '(0,0),(0,0)', '((0,0),(5e-324,1e308))', '((0,0))', '<(-0,0),0>');
+    ('edges', '(NaN,Infinity)', '{-0,1e-5,1e300}', '[(0,0),(0,0)]', '(0,0),(0,0)', '((0,0),(5e-324,1e308))', '((0,0))', '<(-0,0),0>');
 insert into kinds (id, ints, bigs, nums, days, locals, instants, floats, many_ints, many_days, many_floats) values
     ('empty ranges', 'empty', 'empty', 'empty', 'empty', 'empty', 'empty', 'empty', '{}', '{}', '{}'),
     ('ranges', '[1,3]', '[-9223372036854775808,9223372036854775807)', '(0.10,1.50]', '[2024-01-01,2024-12-31]', '[2024-01-01 01:02:03.5,infinity]',
@@ -177,7 +177,7 @@ insert into lists values (
     e'{"",NULLS,"NULL","a\\"b\\\\c",\u2028,"{}"}', '{ab}', '{a,abc}', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '{"\\xdeadbeef","\\x"}', '{2024-02-29,"0044-03-15 BC"}',
     '{"2024-01-01 00:00:00.1"}', '{"1970-01-01 00:00:00.001Z","2024-01-01 00:00+05:30"}', '{24:00:00}', '{"1 day","-00:00:01"}', '{$1.50}', '{10.0.0.1,10.0.0.0/8}', '{101}',
     e'{sad,"it''s \\"ok\\"",""}', array[row ('x', 1, 1.5, null, null, null, null)]::address[], '{"(1,2)"}', '{(1,1),(0,0);(2,2),(1,1)}', '{"[1,2]",empty}', '{"[0.5,1)"}',
-    array['{"a": 1}', 'true', '"x"', '[1, 2]']::jsonb[], array['{"b": 1, "a": 1.0, "a": 2}', '1']::json[], array['a=>1', ''], '{a.b}', '{1,4294967295}', '{<a/>}', '{x,y}',
+    array['{"a": 1}', 'true', '"x"', '[1, 2]']::jsonb[], array['{"b": 1, "a": 1.0, "a": 2}', '1']::json[], array['a=>1', '']::extensions.hstore[], '{a.b}', '{1,4294967295}', '{<a/>}', '{x,y}',
     '{{1,2},{3,4}}', '{{{a,b}},{{c,""}}}');
 insert into lists (id, words) values ('null elements', '{a,NULL}'), ('only null', '{NULL}'), ('two dimensions', '{{a,b},{c,d}}');
 insert into lists (id, docs) values ('null documents', array['1', null, 'null']::jsonb[]);

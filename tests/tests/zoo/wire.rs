@@ -79,5 +79,9 @@ fn tagged(tag: &str, text: &str) -> Wire {
 
 /// At most 200 bytes or so, for messages.
 pub fn shorten(text: &str) -> String {
-    if text.len() <= 200 { text.to_owned() } else { format!("{}… ({} bytes)", &text[..text.floor_char_boundary(200)], text.len()) }
+    if text.len() <= 200 {
+        text.to_owned()
+    } else {
+        format!("{}… ({} bytes)", &text[..text.floor_char_boundary(200)], text.len())
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::ari_cms::{Scenario, parents, schema_sql, seed_sql};
 use crate::local_stack::{ConvexLocal, Error, Result, Supabase, SupabaseOptions};
 
-/// The example, set up in a folder: Supabase has its rows, nothing is migrated yet.
+/// A project, set up in a folder: Supabase has its rows, nothing is migrated yet.
 #[derive(Debug)]
 pub struct Project {
     folder: PathBuf,
@@ -18,7 +18,8 @@ pub struct Project {
     pub supabase: Supabase,
     /// The Convex side, once it is deployed.
     pub convex: Option<ConvexLocal>,
-    scenario: Scenario,
+    /// The example's scenario; none for a project of other tables.
+    scenario: Option<Scenario>,
 }
 
 fn repository() -> PathBuf {
@@ -58,17 +59,28 @@ impl Project {
     /// When a part of the stack does not start.
     pub async fn set_up(folder: &Path, scenario: Scenario) -> Result<Self> {
         let failed = |error: std::io::Error| Error::new(format!("failed to set up {}: {error}", folder.display()));
+        let example = repository().join("examples/ari-cms");
+        let configuration = std::fs::read_to_string(example.join("migrate.toml")).map_err(failed)?;
+        let project = Self::with_tables(folder, vec![schema_sql(scenario), seed_sql(scenario)], &configuration).await?;
+        let file = "convex/seedParents.ts";
+        std::fs::copy(example.join(file), folder.join(file)).map_err(failed)?;
+        Ok(Self { scenario: Some(scenario), ..project })
+    }
+
+    /// Sets a project up in `folder`, which must be empty or absent: its tables and rows are what `sql` makes, and
+    /// `configuration` is its `migrate.toml`.
+    ///
+    /// # Errors
+    /// When a part of the stack does not start, or the SQL fails.
+    pub async fn with_tables(folder: &Path, sql: Vec<String>, configuration: &str) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::new(format!("failed to set up {}: {error}", folder.display()));
         let programs = tokio::task::spawn_blocking(build_programs)
             .await
             .map_err(|error| Error::new(format!("failed to build the migrate programs: {error}")))??;
         std::fs::create_dir_all(folder.join("convex")).map_err(failed)?;
-        let example = repository().join("examples/ari-cms");
-        for file in ["migrate.toml", "convex/seedParents.ts"] {
-            std::fs::copy(example.join(file), folder.join(file)).map_err(failed)?;
-        }
-        let sql = vec![schema_sql(scenario), seed_sql(scenario)];
+        std::fs::write(folder.join("migrate.toml"), configuration).map_err(failed)?;
         let supabase = Supabase::start(SupabaseOptions { sql, ..SupabaseOptions::default() }).await?;
-        Ok(Self { folder: folder.to_owned(), programs, supabase, convex: None, scenario })
+        Ok(Self { folder: folder.to_owned(), programs, supabase, convex: None, scenario: None })
     }
 
     /// The project's folder.
@@ -77,7 +89,7 @@ impl Project {
         &self.folder
     }
 
-    /// Deploys the project's functions to convex-local, as `npx convex deploy` would, and puts the parents in.
+    /// Deploys the project's functions to convex-local, as `npx convex deploy` would, and puts the example's parents in.
     ///
     /// # Errors
     /// When the functions do not load, or the parents do not match the generated schema.
@@ -91,7 +103,11 @@ impl Project {
     /// As there.
     pub async fn deploy_with(&mut self, variables: &[(&str, &str)]) -> Result<()> {
         let convex = ConvexLocal::start_with(&self.folder, variables).await?;
-        let parents = parents(self.scenario);
+        let Some(scenario) = self.scenario else {
+            self.convex = Some(convex);
+            return Ok(());
+        };
+        let parents = parents(scenario);
         let arguments = json!({
             "workspaces": parents.workspaces.iter().map(|parent| json!({
                 "slug": parent.slug, "name": parent.name, "ownerId": parent.owner_id,
@@ -143,10 +159,30 @@ impl Project {
     /// When there is none, or it is no JSON.
     pub fn report(&self) -> Result<Value> {
         let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to read the report: {error}"));
+        let text = std::fs::read_to_string(self.newest_run()?.join("report.json")).map_err(|error| failed(&error))?;
+        serde_json::from_str(&text).map_err(|error| failed(&error))
+    }
+
+    /// The rejects of a table in the newest run, one value for each line; none where there is no file.
+    ///
+    /// # Errors
+    /// When there is no run, or a line is no JSON.
+    pub fn rejects(&self, table: &str) -> Result<Vec<Value>> {
+        let path = self.newest_run()?.join("rejects").join(format!("{table}.jsonl"));
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::new(format!("failed to read {}: {error}", path.display()))),
+        };
+        let failed = |error| Error::new(format!("failed to read {}: {error}", path.display()));
+        text.lines().map(|line| serde_json::from_str(line).map_err(failed)).collect()
+    }
+
+    /// The folder of the newest run.
+    fn newest_run(&self) -> Result<PathBuf> {
+        let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to find a run: {error}"));
         let runs = std::fs::read_dir(self.folder.join(".migrate")).map_err(|error| failed(&error))?;
         let newest = runs.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).max();
-        let path = newest.ok_or_else(|| failed(&"there is no run"))?.join("report.json");
-        let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-        serde_json::from_str(&text).map_err(|error| failed(&error))
+        newest.ok_or_else(|| failed(&"there is none"))
     }
 }

@@ -217,11 +217,15 @@ impl Local {
         let folder = tempfile::tempdir().unwrap();
         let functions = folder.path().join("convex");
         let code = generate(&plan()).unwrap();
-        fs::create_dir(&functions).unwrap();
-        for (file, text) in
-            [("schema.ts", code.schema_ts.as_str()), ("migrate.ts", &code.migrate_ts), ("seed.ts", SEED_TS)]
-        {
-            fs::write(functions.join(file), text).unwrap();
+        for (file, text) in [
+            (code.schema_path.as_str(), code.schema_ts.as_str()),
+            (&code.migrate_path, &code.migrate_ts),
+            ("schema.ts", &code.app_schema.unwrap().alone),
+            ("seed.ts", SEED_TS),
+        ] {
+            let file = functions.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
         }
         let convex = ConvexLocal::start(folder.path()).await.unwrap();
         let mut ids = Vec::new();

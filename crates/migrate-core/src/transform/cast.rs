@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::json::{Keys, Notes, parse_json};
-use super::number::{exact_double, nearest_double};
+use super::number::{double_text, exact_double, nearest_double};
 use super::time::epoch_milliseconds;
 use super::{RowContext, Transform};
 use crate::names::FieldName;
@@ -21,6 +21,8 @@ pub struct CastField {
     /// Dimensions of the planned array, 0 for none, and whether its elements may be NULL.
     dimensions: usize,
     null_elements: bool,
+    /// Whether its numbers are of single precision, which have a text of their own.
+    is_single: bool,
     on_unfit: Unfit,
 }
 
@@ -61,7 +63,18 @@ impl CastField {
             _ => Vec::new(),
         };
         let column = field.columns.first().unwrap_or(&field.field).clone();
-        Self { position, column, cast, values: values.clone(), literals, dimensions, null_elements, on_unfit }
+        let is_single = field.source_type.name.starts_with("real") || field.source_type.name.starts_with("float4");
+        Self {
+            position,
+            column,
+            cast,
+            values: values.clone(),
+            literals,
+            dimensions,
+            null_elements,
+            is_single,
+            on_unfit,
+        }
     }
 
     fn cast(&self, value: Value, depth: usize, context: &mut RowContext) -> Result<Value, Refusal> {
@@ -86,6 +99,7 @@ impl CastField {
             | (Cast::Number | Cast::Json | Cast::JsonEscaped, value @ Value::Float64(_))
             | (Cast::Int64, value @ Value::Int64(_)) => Ok(value),
             (Cast::Exact | Cast::Text, Value::Time(_, text) | Value::Text(text)) => Ok(Value::Text(text)),
+            (Cast::Text, Value::Float64(double)) => Ok(Value::text(double_text(double, self.is_single))),
             (Cast::Text, value) => value.exact_text().map(Value::text).ok_or_else(|| self.refuse(&value)),
             (Cast::Number | Cast::Json | Cast::JsonEscaped, Value::Int64(integer)) => {
                 exact_double(integer).ok_or_else(|| unfit("is an integer over 2^53, which no double holds"))
@@ -109,7 +123,7 @@ impl CastField {
             (Cast::Numbers, Value::Text(text)) => numbers(&text).ok_or_else(|| unfit("is no list of numbers")),
             (Cast::EpochMs, Value::Time(kind, text)) => {
                 let (milliseconds, cut) = epoch_milliseconds(kind, &text)
-                    .ok_or_else(|| unfit("is infinite or past the year 9999, which no epoch number is made of"))?;
+                    .ok_or_else(|| unfit("is infinite, or past what a JavaScript Date holds"))?;
                 if cut {
                     context.changed(&self.column, ChangeKind::MicrosecondsCut);
                 }
@@ -192,5 +206,92 @@ impl Transform for CastField {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::catalog::{ScalarKind, SourceType};
+    use crate::plan::{Conversion, NullPolicy};
+    use crate::record::{FieldChange, RecordShape};
+    use crate::value::TimeKind;
+
+    /// One value of a column of a type, cast; and the lossy edits.
+    fn cast(
+        source_type: SourceType,
+        field_type: FieldType,
+        cast: Cast,
+        value: Value,
+    ) -> Result<(Value, Vec<FieldChange>), RowError> {
+        let field = PlanField {
+            field: FieldName::from("it"),
+            columns: vec![FieldName::from("it")],
+            source_type,
+            field_type,
+            optional: false,
+            nullable: false,
+            conversion: Conversion::Value {
+                cast,
+                nulls: NullPolicy::Reject,
+                values: BTreeMap::new(),
+                on_unfit: Unfit::Reject,
+            },
+            rule: String::new(),
+            comment: None,
+        };
+        let shape = RecordShape { table: "t".parse().unwrap(), fields: vec!["it".into()], key: Vec::new() };
+        let mut record = Record { shape: Arc::new(shape), values: vec![value] };
+        let mut context = RowContext::default();
+        let step = CastField::new(0, &field, cast, &BTreeMap::new(), Unfit::Reject);
+        step.apply(&mut record, &mut context)?;
+        Ok((record.values.remove(0), context.changes))
+    }
+
+    fn array(field_type: FieldType) -> FieldType {
+        FieldType::Array(Box::new(field_type))
+    }
+
+    #[test]
+    fn vectors_are_arrays_of_doubles() {
+        let vector = |text: &str| {
+            let source_type = SourceType::new("extensions.vector(3)", ScalarKind::Vector);
+            cast(source_type, array(FieldType::Number), Cast::Numbers, Value::text(text)).map(|(value, _)| value)
+        };
+        let doubles = |values: &[f64]| Value::Array(values.iter().copied().map(Value::Float64).collect());
+        assert_eq!(vector("[1,2.5,-3]").unwrap(), doubles(&[1.0, 2.5, -3.0]));
+        assert_eq!(vector("[3.4028235e+38,1e-45,0.1]").unwrap(), doubles(&[3.402_823_5e38, 1e-45, 0.1]));
+        let Value::Array(items) = vector("[-0,0,1]").unwrap() else { panic!("no array") };
+        assert!(matches!(items[0], Value::Float64(zero) if zero.is_sign_negative()));
+        for wrong in ["1,2", "[1,]", "[a]", "{1:1}/3", ""] {
+            assert_eq!(vector(wrong).unwrap_err().code, RejectCode::NotRepresentable, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn doubles_become_the_text_that_postgres_has() {
+        let text = |name: &str, double: f64| {
+            let source_type = SourceType::new(name, ScalarKind::Float8);
+            cast(source_type, FieldType::String, Cast::Text, Value::Float64(double)).unwrap().0
+        };
+        assert_eq!(text("double precision", 1e6), Value::text("1000000"));
+        assert_eq!(text("real", 1e6), Value::text("1e+06"));
+        assert_eq!(text("double precision", -0.0), Value::text("-0"));
+    }
+
+    #[test]
+    fn an_edit_is_counted_once_for_a_row() {
+        let instant = |text: &str| Value::Time(TimeKind::TimestampTz, text.into());
+        let instants = Value::Array(vec![
+            instant("1970-01-01T00:00:00.000001+00:00"),
+            instant("1970-01-01T00:00:00.000002+00:00"),
+        ]);
+        let source_type =
+            SourceType { array: true, ..SourceType::new("timestamp with time zone[]", ScalarKind::TimestampTz) };
+        let (value, changes) = cast(source_type, array(FieldType::Number), Cast::EpochMs, instants).unwrap();
+        assert_eq!(value, Value::Array(vec![Value::Float64(0.0); 2]));
+        assert_eq!(changes, [FieldChange { field: "it".into(), kind: ChangeKind::MicrosecondsCut }]);
     }
 }

@@ -48,9 +48,12 @@ pub struct ParentKey {
 }
 
 impl RowContext {
-    /// Records a lossy edit.
+    /// Records a lossy edit, once for a row's field: rows are counted, not the elements of an array.
     pub fn changed(&mut self, field: &FieldName, kind: ChangeKind) {
-        self.changes.push(FieldChange { field: field.clone(), kind });
+        let change = FieldChange { field: field.clone(), kind };
+        if !self.changes.contains(&change) {
+            self.changes.push(change);
+        }
     }
 }
 

@@ -47,9 +47,59 @@ pub(super) fn exact_double(integer: i64) -> Option<Value> {
     (integer.unsigned_abs() <= EXACT_INTEGERS).then_some(Value::Float64(integer as f64))
 }
 
+/// A double as Postgres writes it: `1e+15`, `1e-05`, `-0`; a `real` has its exponent from 1e+06 on (`f2s.c` and `d2s.c`,
+/// `to_chars`).
+pub(super) fn double_text(double: f64, is_single: bool) -> String {
+    if double.is_nan() {
+        return "NaN".to_owned();
+    }
+    if double.is_infinite() {
+        return if double > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    let scientific = format!("{double:e}");
+    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
+    match exponent.parse::<i32>() {
+        Ok(exponent) if exponent >= -4 && exponent < if is_single { 6 } else { 15 } => double.to_string(),
+        Ok(exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+        }
+        Err(_) => scientific,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Texts of `select x::float8`, and of `select x::float4`.
+    #[test]
+    fn doubles_have_the_text_of_postgres() {
+        for text in [
+            "0",
+            "-0",
+            "1",
+            "-1.5",
+            "0.1",
+            "0.0001",
+            "1e-05",
+            "9.5367431640625e-07",
+            "100000000000000",
+            "1e+15",
+            "9.007199254740992e+15",
+            "1e+308",
+            "1.7976931348623157e+308",
+            "5e-324",
+            "NaN",
+            "Infinity",
+            "-Infinity",
+        ] {
+            assert_eq!(double_text(text.parse().unwrap(), false), text);
+        }
+        for text in ["0.1", "999999", "1e+06", "1.6777216e+07", "3.4028235e+38", "1e-45", "1e-05"] {
+            assert_eq!(double_text(text.parse().unwrap(), true), text);
+        }
+    }
 
     #[test]
     fn says_when_a_double_is_another_number() {

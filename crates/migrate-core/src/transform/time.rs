@@ -4,22 +4,26 @@ use jiff::tz::Offset;
 
 use crate::value::TimeKind;
 
+/// The furthest instants that a JavaScript `Date` has (ECMA-262, "Time Values and Time Range").
+const MOST_MILLISECONDS: i64 = 8_640_000_000_000_000;
+/// Milliseconds of 400 years, after which the Gregorian calendar repeats.
+const CYCLE_MILLISECONDS: i64 = 146_097 * 86_400_000;
+
 /// Milliseconds since 1970-01-01T00:00Z of a date or time as Postgres writes it in ISO form, and whether microseconds
 /// were cut off. What has no zone is taken as UTC, a date as its midnight.
 ///
-/// `None` for `infinity`, outside the years that are supported (9999 BC to 9999), and for a time of day.
+/// `None` for `infinity`, for what is past a JavaScript `Date` (the years 271822 BC to 275760), and for a time of day.
 pub(super) fn epoch_milliseconds(kind: TimeKind, text: &str) -> Option<(i64, bool)> {
-    // `0044-03-15 BC` is the year -43: there is no year 0 in Postgres.
-    let rewritten;
-    let text = match text.strip_suffix(" BC") {
-        None => text,
-        Some(before_christ) => {
-            let (year, rest) = before_christ.split_once('-')?;
-            let year = year.parse::<i32>().ok()?.checked_sub(1)?;
-            rewritten = if year == 0 { format!("0000-{rest}") } else { format!("-{year:06}-{rest}") };
-            &rewritten
-        }
-    };
+    let (text, is_before_christ) = text.strip_suffix(" BC").map_or((text, false), |text| (text, true));
+    let (year, rest) = text.split_once('-')?;
+    if year.is_empty() || !year.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let year: i64 = year.parse::<u32>().ok()?.into();
+    // There is no year 0 in Postgres: 1 BC is the year 0 of the calendar that is read here.
+    let year = if is_before_christ { 1 - year } else { year };
+    // Postgres has years that the parser has not; the same day of the years 2000 to 2399 stands for each.
+    let text = format!("{}-{rest}", 2000 + year.rem_euclid(400));
     let instant: Timestamp = match kind {
         TimeKind::TimestampTz => text.parse().ok()?,
         TimeKind::Timestamp => Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok()?,
@@ -27,7 +31,10 @@ pub(super) fn epoch_milliseconds(kind: TimeKind, text: &str) -> Option<(i64, boo
         TimeKind::Time | TimeKind::TimeTz | TimeKind::Interval => return None,
     };
     let microseconds = instant.as_microsecond();
-    Some((microseconds.div_euclid(1000), microseconds.rem_euclid(1000) != 0))
+    let cycles = year.div_euclid(400).checked_sub(2000 / 400)?;
+    let milliseconds = microseconds.div_euclid(1000).checked_add(cycles.checked_mul(CYCLE_MILLISECONDS)?)?;
+    let is_of_a_date = milliseconds.unsigned_abs() <= MOST_MILLISECONDS.unsigned_abs();
+    is_of_a_date.then_some((milliseconds, microseconds.rem_euclid(1000) != 0))
 }
 
 #[cfg(test)]
@@ -48,7 +55,18 @@ mod tests {
             ("0001-12-31T23:59:59+00:00 BC", Some((-62_135_596_801_000, false))),
             ("infinity", None),
             ("-infinity", None),
-            ("12345-01-01T00:00:00+00:00", None),
+            // A sentinel that many tables have: select extract(epoch from timestamptz '9999-12-31 23:59:59.999999+00')
+            ("9999-12-31T23:59:59.999999+00:00", Some((253_402_300_799_999, true))),
+            // select extract(epoch from timestamptz '12345-01-01 00:00:00+00') * 1000
+            ("12345-01-01T00:00:00+00:00", Some((327_403_382_400_000, false))),
+            // select extract(epoch from timestamptz '4713-01-01 00:00:00+00 BC') * 1000
+            ("4713-01-01T00:00:00+00:00 BC", Some((-210_863_520_000_000, false))),
+            ("275760-09-13T00:00:00+00:00", Some((8_640_000_000_000_000, false))),
+            ("275760-09-13T00:00:00.001+00:00", None),
+            ("294276-12-31T23:59:59.999999+00:00", None),
+            ("99999999999-01-01T00:00:00+00:00", None),
+            ("4294967295-01-01T00:00:00+00:00", None),
+            ("2023-02-29T00:00:00+00:00", None),
             ("", None),
         ];
         for (text, expected) in cases {
@@ -65,6 +83,9 @@ mod tests {
             Some((-62_167_219_200_000, false))
         );
         assert_eq!(epoch_milliseconds(TimeKind::Time, "12:00:00"), None);
+        assert_eq!(epoch_milliseconds(TimeKind::Date, "9999-12-31"), Some((253_402_214_400_000, false)));
+        assert_eq!(epoch_milliseconds(TimeKind::Date, "5874897-12-31"), None);
         assert_eq!(epoch_milliseconds(TimeKind::Date, "infinity"), None);
+        assert_eq!(epoch_milliseconds(TimeKind::Date, "-infinity"), None);
     }
 }

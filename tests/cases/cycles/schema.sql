@@ -17,6 +17,8 @@ alter table a add foreign key (b_id) references b;
 alter table b add foreign key (c_id) references c;
 -- Required throughout.
 create schema strict;
+grant usage on schema strict to service_role;
+alter default privileges in schema strict grant select on tables to service_role;
 create table strict.chicken (id integer primary key, egg_id integer not null);
 create table strict.egg (id integer primary key, chicken_id integer not null references strict.chicken);
 alter table strict.chicken add foreign key (egg_id) references strict.egg;

@@ -22,7 +22,11 @@ create table sixty_three_characters_are_what_postgres_takes_at_most_for_names (
 create table "UPPER" ("ID" integer primary key, "URL" text, "userID" text, "HTTPCode" text);
 create table " padded " (id integer primary key, " padded " text, "tab	tab" text);
 create schema other;
+grant usage on schema other to service_role;
+alter default privileges in schema other grant select on tables to service_role;
 create table other.order_items (id integer primary key);
 create table other.constructor (id integer primary key);
 create schema "My Schema";
+grant usage on schema "My Schema" to service_role;
+alter default privileges in schema "My Schema" grant select on tables to service_role;
 create table "My Schema"."My.Table" (id integer primary key);

@@ -24,6 +24,8 @@ create table defaulted (
     big bigint default 9007199254740993,
     amount numeric(10, 2) default 1.50,
     exact numeric default 0.1,
+    scaled numeric(20, 3) default 1.50,
+    days date default '2024-01-31',
     ratio double precision default 'NaN',
     word text default 'it''s',
     quoted text default 'a"b\c',

@@ -31,8 +31,10 @@ create table invoices (
     id integer primary key,
     payer text references accounts (owner_email)
 );
--- Two constraints on one column: one to the child's table, one to its parent's.
+-- Two constraints on one column, of which the first one by name leads to a table that is not in the plan.
+create table secrets (id uuid primary key);
 create table badges (
     id integer primary key,
-    user_id uuid not null references profiles (id) references users (id)
+    user_id uuid not null references profiles (id) references users (id),
+    owner_id uuid constraint a_secret references secrets constraint b_user references users
 );

@@ -90,9 +90,7 @@ fn section(text: &mut String, margin: &str, title: &str, lines: &[String]) {
 
 fn type_text(field_type: &FieldType) -> String {
     match field_type {
-        FieldType::Literals(texts) => {
-            texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(" | ")
-        }
+        FieldType::Literals(texts) => texts.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(" | "),
         FieldType::Array(inner) => format!("array of ({})", type_text(inner)),
         FieldType::Nullable(inner) => format!("{} | null", type_text(inner)),
         other => other.to_string(),

@@ -8,7 +8,7 @@ use crate::value::TimeKind;
 /// were cut off. What has no zone is taken as UTC, a date as its midnight.
 ///
 /// `None` for `infinity`, outside the years that are supported (9999 BC to 9999), and for a time of day.
-pub(super) fn epoch_milliseconds(kind: TimeKind, text: &str) -> Option<(i64, bool)> {
+pub(crate) fn epoch_milliseconds(kind: TimeKind, text: &str) -> Option<(i64, bool)> {
     // `0044-03-15 BC` is the year -43: there is no year 0 in Postgres.
     let rewritten;
     let text = match text.strip_suffix(" BC") {

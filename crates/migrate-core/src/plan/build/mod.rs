@@ -49,6 +49,7 @@ impl PlanIssue {
 pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) -> Result<Plan, Vec<PlanIssue>> {
     let mut builder = Builder { config, catalog, rules, issues: Vec::new(), notes: Vec::new() };
     builder.check_type_rules();
+    builder.check_legacy_id_field();
     let selection = builder.select();
     let names = builder.name_tables(&selection);
     let parents = references::Parents::of(config, &selection, &names);
@@ -121,19 +122,16 @@ impl Builder<'_> {
         let key = self.key(schema, settings)?;
         let fields = self.fields(schema, settings, parents, &key);
         let indexes = self.indexes(schema, settings, &fields);
+        let dropped: Vec<FieldName> =
+            settings.columns.iter().filter(|(_, choice)| choice.drop).map(|(column, _)| column.clone()).collect();
         Some(PlanTable {
             source: schema.name.clone(),
             sink: parents.sink(&schema.name)?.clone(),
             level: 0,
             key,
-            not_enforced: indexes::not_enforced(schema, &fields),
+            not_enforced: indexes::not_enforced(schema, &dropped, &fields),
             index_hints: indexes::hints(schema, &fields),
-            dropped: settings
-                .columns
-                .iter()
-                .filter(|(_, choice)| choice.drop)
-                .map(|(column, _)| column.clone())
-                .collect(),
+            dropped,
             fields,
             indexes,
             filter: settings.filter.clone(),
@@ -158,11 +156,18 @@ impl Builder<'_> {
             } else {
                 let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
                 self.issues.push(PlanIssue::new(
-                    &["tables", &schema.name.to_string(), "adopt", "key"],
+                    &["tables", &schema.name.to_string(), "adopt", "key", column.as_str()],
                     format!("{} has no column {column} for its natural key", schema.name),
                     suggest(column.as_str(), &known),
                 ));
             }
+        }
+        if let Some(fault) = self.rules.fault(&adopt.index, self.rules.reserved_indexes) {
+            self.issues.push(PlanIssue::new(
+                &["tables", &schema.name.to_string(), "adopt", "index"],
+                format!("the sink cannot have an index {:?}: {fault}", adopt.index),
+                "name the index of the sink's table over the natural key",
+            ));
         }
         if adopt.key.is_empty() {
             self.issues.push(PlanIssue::new(
@@ -180,6 +185,17 @@ impl Builder<'_> {
             indexes: self.given_indexes(schema, settings, &fields),
             fields,
         })
+    }
+
+    fn check_legacy_id_field(&mut self) {
+        let name = &self.config.convex.legacy_id_field;
+        if let Some(fault) = self.rules.fault(name.as_str(), self.rules.reserved_fields) {
+            self.issues.push(PlanIssue::new(
+                &["convex", "legacy_id_field"],
+                format!("the field that keeps the row's key cannot be named {name:?}: {fault}", name = name.as_str()),
+                "give it a name such as \"supabaseId\"",
+            ));
+        }
     }
 
     /// The columns that name a row.
@@ -206,7 +222,7 @@ impl Builder<'_> {
         let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
         for column in given.iter().filter(|column| schema.column(column.as_str()).is_none()) {
             self.issues.push(PlanIssue::new(
-                &["tables", &table, "key"],
+                &["tables", &table, "key", column.as_str()],
                 format!("{table} has no column {column} for its key"),
                 suggest(column.as_str(), &known),
             ));

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::config::{MigrateConfig, TableConfig};
 use super::fingerprint::fingerprint;
-use super::order::{UncuttableCycle, order};
+use super::order::{UncuttableCycles, order};
 use super::sink_rules::SinkRules;
 use super::toml_error::suggest;
 use super::{AdoptedTable, PLAN_VERSION, Plan, PlanTable, SinkPlan};
@@ -69,13 +69,19 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) 
             cut.into_iter()
                 .map(|link| format!("{link} is part of a cycle: it is left out at first and set in a second pass")),
         ),
-        Err(UncuttableCycle(names)) => {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            builder.issues.push(PlanIssue::new(
-                &["tables", names.first().map_or("", String::as_str)],
-                format!("the required references of {} form a cycle", names.join(", ")),
-                "plan on_missing = \"null\" for one of them, or load them by a snapshot, where ids are known beforehand",
-            ));
+        Err(UncuttableCycles(cycles)) => {
+            for cycle in cycles {
+                let names: Vec<String> = cycle.iter().map(ToString::to_string).collect();
+                let what = match &*names {
+                    [only] => format!("the rows of {only} require each other"),
+                    several => format!("the required references of {} form a cycle", several.join(", ")),
+                };
+                builder.issues.push(PlanIssue::new(
+                    &["tables", names.first().map_or("", String::as_str)],
+                    what,
+                    "plan on_missing = \"null\" for one of these references, which is then set in a second pass",
+                ));
+            }
         }
     }
     if !builder.issues.is_empty() {

@@ -78,7 +78,8 @@ impl Serialize for TableName {
 impl<'de> Deserialize<'de> for TableName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text.parse()
+            .map_err(|_| serde::de::Error::custom(format!("{text:?} names no table: write table, or schema.table")))
     }
 }
 
@@ -235,7 +236,9 @@ impl Serialize for KeySpace {
 impl<'de> Deserialize<'de> for KeySpace {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text.parse().map_err(|_| {
+            serde::de::Error::custom(format!("{text:?} names no table: write table, or table(column, column)"))
+        })
     }
 }
 

@@ -29,4 +29,4 @@ pub use self::npm::ensure_npm_packages;
 pub use self::postgres::Postgres;
 pub use self::supabase::{Supabase, SupabaseOptions};
 pub use self::supervised::Supervised;
-pub use self::tsc::{is_formatted, type_check};
+pub use self::tsc::{is_formatted, type_check, type_check_all};

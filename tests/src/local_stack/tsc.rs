@@ -1,9 +1,9 @@
 //! The real TypeScript compiler, as `npx convex deploy` runs it, and prettier.
 
-use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{fs, io};
 
 use super::account::copy_folder;
 use super::error::{Context, Error, Result};
@@ -26,8 +26,8 @@ const TSCONFIG: &str = r#"{
     "isolatedModules": true,
     "noEmit": true
   },
-  "include": ["convex/**/*"],
-  "exclude": ["convex/_generated"]
+  "include": ["**/convex/**/*"],
+  "exclude": ["**/convex/_generated", "node_modules"]
 }
 "#;
 
@@ -37,7 +37,22 @@ const TSCONFIG: &str = r#"{
 /// # Errors
 /// What the compiler printed, with paths relative to the project; or why it could not be run.
 pub fn type_check(project: &Path) -> Result<(), String> {
-    match run(project) {
+    said(run(project, &[Path::new("")]))
+}
+
+/// [`type_check`] of every folder in `folder`, which are projects all, in one run of the compiler.
+///
+/// # Errors
+/// What the compiler printed, with paths relative to `folder`; or why it could not be run.
+pub fn type_check_all(folder: &Path) -> Result<(), String> {
+    let projects: io::Result<Vec<PathBuf>> =
+        fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.file_name().into())).collect());
+    let projects = projects.map_err(|error| format!("failed to list {}: {error}", folder.display()))?;
+    said(run(folder, &projects))
+}
+
+fn said(checked: Result<(bool, String)>) -> Result<(), String> {
+    match checked {
         Ok((true, _)) => Ok(()),
         Ok((false, output)) => Err(output),
         Err(error) => Err(error.to_string()),
@@ -74,15 +89,19 @@ fn unformatted(folder: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
-/// Whether the project is sound, and what the compiler printed.
-fn run(project: &Path) -> Result<(bool, String)> {
-    if !project.join("convex").is_dir() {
-        return Err(Error::new(format!("{} has no folder `convex`", project.display())));
-    }
+/// Whether the projects below a folder are sound, and what the compiler printed.
+fn run<P: AsRef<Path>>(folder: &Path, projects: &[P]) -> Result<(bool, String)> {
     let packages = ensure_npm_packages()?.join("node_modules");
     let copy = tempfile::Builder::new().prefix("local-stack-tsc-").tempdir().context("create a temporary folder")?;
-    copy_folder(&project.join("convex"), &copy.path().join("convex"))?;
-    write_generated(copy.path())?;
+    for project in projects {
+        let (from, to) = (folder.join(project), copy.path().join(project));
+        if !from.join("convex").is_dir() {
+            return Err(Error::new(format!("{} has no folder `convex`", from.display())));
+        }
+        fs::create_dir_all(&to).context(format_args!("create {}", to.display()))?;
+        copy_folder(&from.join("convex"), &to.join("convex"))?;
+        write_generated(&to)?;
+    }
     fs::write(copy.path().join("tsconfig.json"), TSCONFIG).context("write tsconfig.json")?;
     symlink(&packages, copy.path().join("node_modules")).context("link node_modules")?;
     let output = Command::new(node()?)

@@ -244,8 +244,10 @@ async fn rows_are_found_by_keys_that_are_written_in_another_way() {
     for (case, rows) in cases {
         let keys = rows.map(|(key, _)| SourceKey::from(key));
         let found = source.fetch(&name(case.table), &keys, &[FieldName::from(case.key[0].0)]).await.unwrap();
-        let found: Vec<String> =
-            found.iter().map(|row| row.as_ref().and_then(|row| row.values[0].exact_text()).unwrap_or_default()).collect();
+        let found: Vec<String> = found
+            .iter()
+            .map(|row| row.as_ref().and_then(|row| row.values[0].exact_text()).unwrap_or_default())
+            .collect();
         assert_eq!(found, rows.map(|(_, row)| row), "{}", case.table);
     }
 }

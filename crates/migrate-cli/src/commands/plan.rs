@@ -58,8 +58,8 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         Ok(plan) => plan,
         Err(issues) => {
             let file = arguments.project.config.display().to_string();
-            for issue in &issues {
-                output::error(&ConfigError::from_issue(&file, &text, issue).to_string());
+            for error in ConfigError::from_issues(&file, &text, &issues) {
+                output::error(&error.to_string());
             }
             return exit::SETUP;
         }

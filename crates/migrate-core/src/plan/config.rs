@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LegacyIds, MissingParent, PlanIndex, Unfit};
 use crate::names::{FieldName, KeySpace, TableName};
@@ -40,6 +40,21 @@ impl MigrateConfig {
 /// Whether an entry of `include` or `exclude` is a pattern rather than a name.
 pub(super) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '{'])
+}
+
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    match usize::deserialize(deserializer)? {
+        0 => Err(serde::de::Error::custom("it must be at least 1")),
+        number => Ok(number),
+    }
+}
+
+/// Dimensions of an array, of which Postgres has six at most.
+fn one_to_six<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
+    match u8::deserialize(deserializer)? {
+        number @ 1..=6 => Ok(Some(number)),
+        _ => Err(serde::de::Error::custom("an array has 1 to 6 dimensions")),
+    }
 }
 
 /// The Supabase project. Keys are never in the file: `SUPABASE_SECRET_KEY` or `SUPABASE_SERVICE_ROLE_KEY`.
@@ -96,15 +111,19 @@ impl Default for ConvexConfig {
 pub struct RunConfig {
     /// Rows asked for in one page.
     #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "at_least_one")]
     pub page_rows: usize,
     /// Records in one batch, at most; the sink's own limit may be lower.
     #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "at_least_one")]
     pub batch_records: usize,
     /// Batches on the way at once, over all tables.
     #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "at_least_one")]
     pub in_flight: usize,
     /// Tables of one dependency level that run side by side.
     #[schemars(range(min = 1))]
+    #[serde(deserialize_with = "at_least_one")]
     pub tables_in_parallel: usize,
     /// Stop after this many rejected rows.
     pub max_rejects: Option<u64>,
@@ -320,6 +339,7 @@ pub struct ColumnConfig {
     pub values: BTreeMap<String, String>,
     /// Dimensions of an array.
     #[schemars(range(min = 1, max = 6))]
+    #[serde(deserialize_with = "one_to_six")]
     pub dimensions: Option<u8>,
     /// What becomes of NULL inside an array.
     pub null_elements: Option<NullElements>,

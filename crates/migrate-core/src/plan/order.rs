@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use petgraph::algo::tarjan_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -6,28 +6,41 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::{AdoptedTable, Conversion, PlanField, PlanReference, PlanTable};
 use crate::names::TableName;
 
-/// A cycle of references that cannot be cut: every reference in it is required.
+/// Cycles of references that cannot be cut: every reference in them is required.
 #[derive(Debug)]
-pub(super) struct UncuttableCycle(pub(super) Vec<TableName>);
+pub(super) struct UncuttableCycles(pub(super) Vec<Vec<TableName>>);
 
 /// Cuts self references and one nullable reference of each cycle, gives every table its level, and sorts by it.
 ///
 /// Only references between tables of the plan count: adopted parents are there before the run. Returns what was cut, as
 /// `table.field`.
-pub(super) fn order(tables: &mut [PlanTable], adopted: &[AdoptedTable]) -> Result<Vec<String>, UncuttableCycle> {
-    let mut cut = Vec::new();
-    loop {
-        let graph = graph(tables, adopted);
-        let Some(cycle) = tarjan_scc(&graph)
-            .into_iter()
-            .map(|component| component.into_iter().map(petgraph::prelude::NodeIndex::index).collect::<Vec<usize>>())
-            .find(|component| is_cycle(tables, component))
-        else {
-            break;
-        };
-        cut.push(cut_one(tables, &cycle)?);
+pub(super) fn order(tables: &mut [PlanTable], adopted: &[AdoptedTable]) -> Result<Vec<String>, UncuttableCycles> {
+    let (mut cut, mut uncuttable) = (Vec::new(), Vec::new());
+    // The tables of a cycle are one component. Each round cuts one reference of every one; what is left of them may hold
+    // further cycles, and nothing else does.
+    let mut pending: Vec<Vec<usize>> = vec![(0..tables.len()).collect()];
+    while !pending.is_empty() {
+        let mut left = Vec::new();
+        let found: Vec<Vec<usize>> = pending.iter().flat_map(|members| components(tables, adopted, members)).collect();
+        for mut component in found {
+            component.sort_unstable();
+            if is_cycle(tables, &component) {
+                match cut_one(tables, &component) {
+                    Ok(link) => {
+                        cut.push(link);
+                        left.push(component);
+                    }
+                    Err(names) => uncuttable.push(names),
+                }
+            }
+        }
+        pending = left;
     }
-    let graph = graph(tables, adopted);
+    if !uncuttable.is_empty() {
+        return Err(UncuttableCycles(uncuttable));
+    }
+    let all: Vec<usize> = (0..tables.len()).collect();
+    let graph = graph(tables, adopted, &all);
     let mut levels = vec![0_usize; tables.len()];
     // tarjan_scc gives parents (targets of edges) before children.
     for node in tarjan_scc(&graph).into_iter().flatten() {
@@ -44,24 +57,27 @@ pub(super) fn order(tables: &mut [PlanTable], adopted: &[AdoptedTable]) -> Resul
     Ok(cut)
 }
 
-/// Child to parent, for references that are not cut.
+/// The strongly connected components of some tables.
+fn components(tables: &[PlanTable], adopted: &[AdoptedTable], members: &[usize]) -> Vec<Vec<usize>> {
+    let position = |node: NodeIndex| members.get(node.index()).copied();
+    let components = tarjan_scc(&graph(tables, adopted, members));
+    components.into_iter().map(|component| component.into_iter().filter_map(position).collect()).collect()
+}
+
+/// Child to parent among some tables, for references that are not cut. Nodes are in the order of `members`.
 ///
 /// A reference to an adopted table waits for the tables that its natural key refers to.
-fn graph(tables: &[PlanTable], adopted: &[AdoptedTable]) -> DiGraph<(), ()> {
+fn graph(tables: &[PlanTable], adopted: &[AdoptedTable], members: &[usize]) -> DiGraph<(), ()> {
     let mut graph = DiGraph::new();
+    let members: Vec<&PlanTable> = members.iter().filter_map(|&at| tables.get(at)).collect();
     let nodes: HashMap<&TableName, NodeIndex> =
-        tables.iter().map(|table| (&table.source, graph.add_node(()))).collect();
-    for table in tables {
-        for field in &table.fields {
-            if let Conversion::Reference(reference) = &field.conversion
-                && !reference.cut
-                && let Some(&child) = nodes.get(&table.source)
-            {
-                for parent in reference.tables().flat_map(|parent| behind(parent, adopted)) {
-                    if let Some(&parent) = nodes.get(parent) {
-                        graph.update_edge(child, parent, ());
-                    }
-                }
+        members.iter().map(|table| (&table.source, graph.add_node(()))).collect();
+    for table in &members {
+        for reference in table.fields.iter().filter_map(PlanField::reference).filter(|reference| !reference.cut) {
+            let Some(&child) = nodes.get(&table.source) else { continue };
+            let waited_for = reference.tables().flat_map(|parent| behind(parent, adopted));
+            for parent in waited_for.filter_map(|parent| nodes.get(parent)) {
+                graph.update_edge(child, *parent, ());
             }
         }
     }
@@ -87,24 +103,18 @@ fn behind<'a>(parent: &'a TableName, adopted: &'a [AdoptedTable]) -> Vec<&'a Tab
 fn is_cycle(tables: &[PlanTable], component: &[usize]) -> bool {
     match component {
         [only] => tables.get(*only).is_some_and(|table| {
-            table.fields.iter().any(|field| match &field.conversion {
-                Conversion::Reference(reference) => {
-                    !reference.cut && reference.tables().any(|parent| *parent == table.source)
-                }
-                _ => false,
-            })
+            let mut references = table.fields.iter().filter_map(PlanField::reference);
+            references.any(|reference| !reference.cut && reference.tables().any(|parent| *parent == table.source))
         }),
         several => several.len() > 1,
     }
 }
 
-/// Cuts the first reference inside the component that documents may lack.
-fn cut_one(tables: &mut [PlanTable], component: &[usize]) -> Result<String, UncuttableCycle> {
-    let mut members: Vec<usize> = component.to_vec();
-    members.sort_unstable();
-    let names: Vec<TableName> =
+/// Cuts the first reference inside the component that documents may lack; the component's tables where there is none.
+fn cut_one(tables: &mut [PlanTable], members: &[usize]) -> Result<String, Vec<TableName>> {
+    let names: BTreeSet<TableName> =
         members.iter().filter_map(|&at| tables.get(at)).map(|table| table.source.clone()).collect();
-    for &at in &members {
+    for &at in members {
         let Some(table) = tables.get_mut(at) else { continue };
         for field in &mut table.fields {
             if let Conversion::Reference(reference) = &mut field.conversion
@@ -118,5 +128,5 @@ fn cut_one(tables: &mut [PlanTable], component: &[usize]) -> Result<String, Uncu
             }
         }
     }
-    Err(UncuttableCycle(names))
+    Err(names.into_iter().collect())
 }

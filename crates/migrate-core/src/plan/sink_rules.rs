@@ -58,14 +58,17 @@ impl SinkRules {
 
     /// The nearest name that the sink takes and that is not in `taken`. The same input always gives the same name.
     ///
-    /// Characters that are not taken become `_`; what would not start with a letter is led by `prefix`; what is too long
-    /// is cut and ends in a part of its digest; what is reserved ends in `_`; what is taken ends in `_2`, `_3` and so on.
+    /// Characters that are not taken become one `_` between those that are; what would not start with a letter is led by
+    /// `prefix`; what is too long is cut and ends in a part of its digest; what is reserved ends in `_`; what is taken ends
+    /// in `_2`, `_3` and so on.
     #[must_use]
     pub fn mend(&self, name: &str, prefix: &str, reserved: &[&str], taken: &BTreeSet<String>) -> String {
-        let mut mended: String =
-            name.chars().map(|char| if char.is_ascii_alphanumeric() { char } else { '_' }).collect();
+        let is_taken = |char: char| char.is_ascii_alphanumeric() || char == '_';
+        let parts: Vec<&str> = name.split(|char| !is_taken(char)).filter(|part| !part.is_empty()).collect();
+        let mut mended = parts.join("_");
         if !mended.starts_with(|first: char| first.is_ascii_alphabetic()) {
-            mended = format!("{prefix}_{}", mended.trim_start_matches('_'));
+            let rest = mended.trim_start_matches('_');
+            mended = if rest.is_empty() { prefix.to_owned() } else { format!("{prefix}_{rest}") };
         }
         if mended.len() > self.name_length {
             let digest = Sha256::digest(name.as_bytes());
@@ -114,8 +117,10 @@ mod tests {
             ("Order Items", "Order_Items"),
             ("2fa", "field_2fa"),
             ("_id", "field_id"),
-            ("größe", "gr__e"),
-            ("", "field_"),
+            ("größe", "gr_e"),
+            ("a  b*/", "a_b"),
+            ("👋", "field"),
+            ("", "field"),
             ("constructor", "constructor_"),
             ("total", "total_2"),
             ("fine", "fine"),

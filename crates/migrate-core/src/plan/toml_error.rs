@@ -1,6 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{MigrateConfig, PlanIssue};
@@ -30,6 +31,14 @@ impl ConfigError {
     #[must_use]
     pub fn from_issue(file: &str, text: &str, issue: &PlanIssue) -> Self {
         Self::at(file, text, locate(text, &issue.path), issue.message.clone(), issue.remedy.clone())
+    }
+
+    /// Places all issues of a plan, in the order of their lines; those of the whole file come first.
+    #[must_use]
+    pub fn from_issues(file: &str, text: &str, issues: &[PlanIssue]) -> Vec<Self> {
+        let mut errors: Vec<Self> = issues.iter().map(|issue| Self::from_issue(file, text, issue)).collect();
+        errors.sort_by_key(|error| (error.line, error.column));
+        errors
     }
 
     fn at(file: &str, text: &str, span: Option<Range<usize>>, message: String, remedy: Option<String>) -> Self {
@@ -73,22 +82,41 @@ impl std::error::Error for ConfigError {}
 pub fn read_config(file: &str, text: &str) -> Result<MigrateConfig, ConfigError> {
     toml::from_str(text).map_err(|error| {
         let message = error.message();
-        let (message, remedy) = match unknown_key(message) {
-            Some((unknown, valid)) => (format!("unknown key `{unknown}`"), Some(suggest(&unknown, &valid))),
-            None => (message.to_owned(), None),
+        let (message, remedy) = match unknown_word(message) {
+            Some((what, unknown, valid)) => (format!("unknown {what} `{unknown}`"), Some(suggest(&unknown, &valid))),
+            None => (in_toml_words(message), None),
         };
         ConfigError::at(file, text, error.span(), message, remedy)
     })
 }
 
-/// The unknown key and the valid ones, from the message serde gives for `deny_unknown_fields`:
-/// "unknown field `x`, expected one of `a`, `b`", or "expected `a`", or "there are no fields".
-fn unknown_key(message: &str) -> Option<(String, Vec<String>)> {
-    if !message.starts_with("unknown field ") && !message.starts_with("unknown variant ") {
+/// What is unknown, the word itself and the valid ones, from the message serde gives for `deny_unknown_fields` and for
+/// enums: "unknown field `x`, expected one of `a`, `b`", or "expected `a`", or "there are no fields".
+fn unknown_word(message: &str) -> Option<(&'static str, String, Vec<String>)> {
+    let what = if message.starts_with("unknown field ") {
+        "key"
+    } else if message.starts_with("unknown variant ") {
+        "value"
+    } else {
         return None;
-    }
+    };
     let mut names = message.split('`').skip(1).step_by(2).map(str::to_owned);
-    Some((names.next()?, names.collect()))
+    Some((what, names.next()?, names.collect()))
+}
+
+/// A message of serde without the words of Rust.
+fn in_toml_words(message: &str) -> String {
+    if let Some(key) = message.strip_prefix("missing field ") {
+        return format!("the key {key} is missing");
+    }
+    let words = [("a sequence", "a list"), ("a map", "a table"), ("a borrowed string", "a string")];
+    let whole_numbers = ["usize", "u64", "u32", "u16", "u8"].map(|name| (name, "a whole number that is not negative"));
+    for (rust, toml) in words.into_iter().chain(whole_numbers) {
+        if let Some(start) = message.strip_suffix(rust).filter(|start| start.ends_with("expected ")) {
+            return format!("{start}{toml}");
+        }
+    }
+    message.to_owned()
 }
 
 /// "did you mean …?" with the nearest name where one is near, else the names there are, a dozen at most.
@@ -106,25 +134,104 @@ pub fn suggest(unknown: &str, valid: &[String]) -> String {
     }
 }
 
-/// Where the key at `path` stands in the text; of a path that goes too deep, where its last known part stands.
+/// Where the key at `path` stands in the text; of a path that goes too deep, where its last known part stands. A part of
+/// a list is an item's own text, or its position. `None` where not even the first two parts are there, as with a table
+/// that the file does not name.
 fn locate(text: &str, path: &[String]) -> Option<Range<usize>> {
     let document = DeTable::parse(text).ok()?;
-    let mut table = document.get_ref();
-    let mut span = None;
-    for part in path {
-        let Some((key, value)) = table.iter().find(|(key, _)| key.get_ref().as_ref() == part.as_str()) else { break };
-        span = Some(key.span());
-        match value.get_ref() {
-            DeValue::Table(inner) => table = inner,
-            DeValue::Array(items) => {
-                // A name in a list: the path's next part is the item.
-                let position = path.iter().position(|other| other == part).map_or(0, |at| at + 1);
-                let wanted = path.get(position);
-                let item = items.iter().find(|item| item.get_ref().as_str() == wanted.map(String::as_str));
-                return item.map(toml::Spanned::span).or(span);
-            }
-            _ => break,
-        }
+    let (first, rest) = path.split_first()?;
+    let (key, mut value) = child(document.get_ref(), first)?;
+    let mut span = if rest.is_empty() { Some(key) } else { None };
+    for part in rest {
+        let found = match value.get_ref() {
+            DeValue::Table(table) => child(table, part),
+            DeValue::Array(items) => items
+                .iter()
+                .find(|item| item.get_ref().as_str() == Some(part))
+                .or_else(|| items.get(part.parse::<usize>().ok()?))
+                .map(|item| (item.span(), item)),
+            _ => None,
+        };
+        let Some((place, inner)) = found else { break };
+        (span, value) = (Some(place), inner);
     }
     span
+}
+
+/// The key of that name, and its value.
+fn child<'t, 'd>(table: &'t DeTable<'d>, name: &str) -> Option<(Range<usize>, &'t Spanned<DeValue<'d>>)> {
+    let (key, value) = table.iter().find(|(key, _)| key.get_ref().as_ref() == name)?;
+    Some((key.span(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"include = ["orders", "lines", "0"]
+exclude = [
+  "drafts",
+]
+
+[[types]]
+from = "date"
+to = "string"
+
+[[types]]
+to = "number"
+column = "*_at"
+
+[tables.orders.references.customer]
+columns = ["a", "b"]
+to = "customers"
+
+[tables.orders]
+fields.total = { type = "number", value = 1 }
+indexes = [{ name = "x", fields = ["a"] }, { name = "y", fields = ["b", "c"] }]
+
+[tables."with.dot".columns]
+"a b" = { type = "string" }
+"#;
+
+    /// The text that starts where a path leads.
+    fn at(path: &[&str]) -> Option<&'static str> {
+        let path: Vec<String> = path.iter().map(|&part| part.to_owned()).collect();
+        locate(FILE, &path).and_then(|span| FILE.get(span.start..)).and_then(|rest| rest.lines().next())
+    }
+
+    #[test]
+    fn paths_lead_through_lists_and_inline_tables() {
+        for (path, expected) in [
+            (&["include", "lines"][..], "\"lines\", \"0\"]"),
+            (&["include", "0"], "\"0\"]"),
+            (&["exclude", "drafts"], "\"drafts\","),
+            (&["include"], "include = [\"orders\", \"lines\", \"0\"]"),
+            (&["types", "0", "to"], "to = \"string\""),
+            (&["types", "1", "column"], "column = \"*_at\""),
+            (&["types", "1", "from"], "[[types]]"),
+            (&["tables", "orders", "references", "customer", "to"], "to = \"customers\""),
+            (&["tables", "orders", "references", "customer", "columns", "b"], "\"b\"]"),
+            (&["tables", "orders", "references", "customer", "by"], "customer]"),
+            (&["tables", "orders", "fields", "total", "value"], "value = 1 }"),
+            (&["tables", "orders", "fields", "total", "expression"], "total = { type = \"number\", value = 1 }"),
+            (&["tables", "orders", "indexes", "1", "fields", "c"], "\"c\"] }]"),
+            (&["tables", "orders", "indexes", "1", "name"], "name = \"y\", fields = [\"b\", \"c\"] }]"),
+            (&["tables", "with.dot", "columns", "a b", "type"], "type = \"string\" }"),
+            (&["tables", "with.dot", "columns", "other"], "columns]"),
+        ] {
+            assert_eq!(at(path), Some(expected), "{path:?}");
+        }
+        for nowhere in [&["tables", "lines", "columns"][..], &["include", "nothing"], &["run", "page_rows"], &[]] {
+            assert_eq!(at(nowhere), None, "{nowhere:?}");
+        }
+    }
+
+    #[test]
+    fn errors_of_serde_are_in_the_words_of_the_file() {
+        let message = |text: &str| read_config("f", text).unwrap_err().message;
+        assert_eq!(message("[defaults]\nnull = 1"), "unknown key `null`");
+        assert_eq!(message("[defaults]\nnulls = \"none\""), "unknown value `none`");
+        assert_eq!(message("[tables.a]\nadopt = { index = \"i\" }"), "the key `key` is missing");
+        assert_eq!(message("include = \"a\""), "invalid type: string \"a\", expected a list");
+    }
 }

@@ -18,6 +18,7 @@ pub use json::{escape_key, json_to_value};
 pub use nulls::Nulls;
 pub use references::ReferenceKeys;
 pub use rename::Rename;
+pub(crate) use time::epoch_milliseconds;
 
 use crate::names::{FieldName, SourceKey, TableName};
 use crate::plan::{Conversion, PlanField};

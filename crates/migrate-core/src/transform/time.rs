@@ -13,7 +13,7 @@ const CYCLE_MILLISECONDS: i64 = 146_097 * 86_400_000;
 /// were cut off. What has no zone is taken as UTC, a date as its midnight.
 ///
 /// `None` for `infinity`, for what is past a JavaScript `Date` (the years 271822 BC to 275760), and for a time of day.
-pub(super) fn epoch_milliseconds(kind: TimeKind, text: &str) -> Option<(i64, bool)> {
+pub(crate) fn epoch_milliseconds(kind: TimeKind, text: &str) -> Option<(i64, bool)> {
     let (text, is_before_christ) = text.strip_suffix(" BC").map_or((text, false), |text| (text, true));
     let (year, rest) = text.split_once('-')?;
     if year.is_empty() || !year.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -1,14 +1,18 @@
 use std::collections::BTreeMap;
 
+use serde_json::Value as Json;
+
 use super::naming::Naming;
 use super::references::Parents;
 use super::types::PlannedType;
 use super::{Builder, PlanIssue};
-use crate::catalog::{Column, TableSchema};
+use crate::catalog::{Column, Digits, ScalarKind, TableSchema};
 use crate::names::FieldName;
 use crate::plan::config::{ColumnConfig, NullChoice, TableConfig};
 use crate::plan::toml_error::suggest;
 use crate::plan::{Cast, Conversion, FieldType, NullPolicy, PlanField, PlanReference, Unfit};
+use crate::transform::{epoch_milliseconds, escape_key};
+use crate::value::TimeKind;
 
 impl Builder<'_> {
     /// The fields of a table's documents: one per column, then references of several columns, then computed ones.
@@ -42,7 +46,10 @@ impl Builder<'_> {
                 continue;
             }
             let is_key = matches!(key, [only] if *only == column.name);
-            let reference = self.column_reference(schema, column, choice, parents);
+            let reference = self.column_reference(schema, column, choice, parents, is_key);
+            if let Some(choice) = choice {
+                self.check_choice(schema, column, choice, reference.as_ref());
+            }
             if is_key && choice.is_none() && reference.is_none() {
                 continue;
             }
@@ -52,8 +59,12 @@ impl Builder<'_> {
             .iter()
             .map(|(column, choice, reference)| match (&choice.name, reference) {
                 (Some(name), _) => (column.name.clone(), name.clone(), true),
-                (None, Some(reference)) if matches!(key, [only] if *only == column.name) => {
-                    (column.name.clone(), self.reference_name(reference, parents), false)
+                // A document's own `_id` is another id than that of its parent.
+                (None, Some(reference)) if column.name.as_str() == "id" && key == [column.name.clone()] => {
+                    let name = self.reference_name(reference, parents);
+                    self.notes
+                        .push(format!("{}.id, its key, is a reference too: it becomes the field {name}", schema.name));
+                    (column.name.clone(), name, false)
                 }
                 (None, _) => (column.name.clone(), self.config.defaults.field_names.apply(column.name.as_str()), false),
             })
@@ -63,7 +74,7 @@ impl Builder<'_> {
         for (column, choice, reference) in planned {
             let Some(name) = names.get(&column.name).cloned() else { continue };
             fields.extend(match reference {
-                Some(reference) => Some(self.reference_field(name, column, &choice, reference, parents)),
+                Some(reference) => Some(self.reference_field(name, schema, column, &choice, reference, parents)),
                 None => self.value_field(name, schema, column, &choice),
             });
         }
@@ -87,14 +98,12 @@ impl Builder<'_> {
             (false, _) | (true, NullChoice::Reject) => NullPolicy::Reject,
             (true, NullChoice::Absent) => NullPolicy::Absent,
             (true, NullChoice::Null) => NullPolicy::Null,
-            (true, NullChoice::Default) => NullPolicy::Default(self.default(schema, column, choice, &field_type)?),
+            (true, NullChoice::Default) => {
+                NullPolicy::Default(self.default(schema, column, choice, &field_type, cast)?)
+            }
         };
-        if column.nullable && matches!(policy, NullPolicy::Default(_) | NullPolicy::Reject) {
-            let becomes = if policy == NullPolicy::Reject { "a reject" } else { "the default" };
-            self.notes.push(format!(
-                "{}.{} may be NULL and is required at the sink: NULL becomes {becomes}",
-                schema.name, column.name
-            ));
+        if choice.nulls.is_none() && column.nullable && matches!(policy, NullPolicy::Default(_) | NullPolicy::Reject) {
+            self.note_required(schema, column, if policy == NullPolicy::Reject { "a reject" } else { "the default" });
         }
         let values = if cast == Cast::Literal { choice.values.clone() } else { BTreeMap::new() };
         Some(PlanField {
@@ -110,19 +119,68 @@ impl Builder<'_> {
         })
     }
 
+    pub(super) fn note_required(&mut self, schema: &TableSchema, column: &Column, becomes: &str) {
+        self.notes.push(format!(
+            "{}.{} may be NULL and is required at the sink: NULL becomes {becomes}",
+            schema.name, column.name
+        ));
+    }
+
+    /// Says which choices for a column decide nothing, as they are for columns of another kind.
+    fn check_choice(
+        &mut self,
+        schema: &TableSchema,
+        column: &Column,
+        choice: &ColumnConfig,
+        reference: Option<&PlanReference>,
+    ) {
+        let source = &column.source_type;
+        let is_json = matches!(source.scalar, ScalarKind::Json | ScalarKind::Hstore | ScalarKind::Composite);
+        let is_value = reference.is_none();
+        for (is_given, is_used, setting, why) in [
+            (choice.on_missing.is_some(), !is_value, "on_missing", "it is no reference that the plan follows"),
+            (choice.default.is_some(), is_value, "default", "it is a reference"),
+            (!choice.values.is_empty(), is_value, "values", "it is a reference"),
+            (choice.dimensions.is_some(), is_value && source.array, "dimensions", "it becomes no array of values"),
+            (
+                choice.null_elements.is_some(),
+                is_value && source.array,
+                "null_elements",
+                "it becomes no array of values",
+            ),
+            (choice.json_keys.is_some(), is_json || source.scalar == ScalarKind::Other, "json_keys", "it is no JSON"),
+        ] {
+            if is_given && !is_used {
+                self.notes.push(format!("{}.{}: {setting} decides nothing, as {why}", schema.name, column.name));
+            }
+        }
+        let nulls = choice.nulls.unwrap_or(self.config.defaults.nulls);
+        if choice.default.is_some() && is_value && nulls != NullChoice::Default {
+            self.issues.push(PlanIssue::new(
+                &["tables", &schema.name.to_string(), "columns", column.name.as_str(), "default"],
+                format!("{}.{} has a default that NULL does not become", schema.name, column.name),
+                "add nulls = \"default\"",
+            ));
+        }
+    }
+
     fn default(
         &mut self,
         schema: &TableSchema,
         column: &Column,
         choice: &ColumnConfig,
         field_type: &FieldType,
-    ) -> Option<serde_json::Value> {
-        let own = column.default.as_ref().map(|default| source_default(default, field_type));
-        let place = ["tables", &schema.name.to_string(), "columns", column.name.as_str()].map(str::to_owned);
+        cast: Cast,
+    ) -> Option<Json> {
+        let own = column.default.as_ref().map(|default| source_default(default, column, choice, field_type, cast));
+        let given = if choice.default.is_some() { "default" } else { "nulls" };
+        let place = ["tables", &schema.name.to_string(), "columns", column.name.as_str(), given].map(str::to_owned);
         let Some(default) = choice.default.clone().or(own) else {
+            let expression = column.default_expression.as_ref();
+            let expression = expression.map_or_else(String::new, |expression| format!(", only {expression}"));
             self.issues.push(PlanIssue {
                 path: place.to_vec(),
-                message: format!("{}.{} has no constant default at the source", schema.name, column.name),
+                message: format!("{}.{} has no constant default at the source{}", schema.name, column.name, expression),
                 remedy: Some("give one: default = …, or choose nulls = \"absent\"".to_owned()),
             });
             return None;
@@ -130,7 +188,10 @@ impl Builder<'_> {
         if !fits(&default, field_type) {
             self.issues.push(PlanIssue {
                 path: place.to_vec(),
-                message: format!("the default of {}.{} is not of its type at the sink", schema.name, column.name),
+                message: format!(
+                    "the default of {}.{} is not of its type at the sink, {field_type}",
+                    schema.name, column.name
+                ),
                 remedy: Some("give one that is: default = …".to_owned()),
             });
             return None;
@@ -139,19 +200,51 @@ impl Builder<'_> {
     }
 }
 
-/// A default as the catalog gives it, in the sink's type: the source writes arrays and JSON as text.
-fn source_default(default: &serde_json::Value, field_type: &FieldType) -> serde_json::Value {
-    match (default.as_str(), field_type) {
-        (Some("{}"), FieldType::Array(_)) => serde_json::Value::Array(Vec::new()),
-        (Some(text), FieldType::Any | FieldType::Number) => {
-            serde_json::from_str(text).unwrap_or_else(|_| default.clone())
+/// A default as the catalog gives it, in the sink's type: the source writes arrays, JSON and instants as text.
+fn source_default(default: &Json, column: &Column, choice: &ColumnConfig, field_type: &FieldType, cast: Cast) -> Json {
+    let source = &column.source_type;
+    let in_sink_type = match (default, field_type, cast) {
+        (Json::String(text), FieldType::Array(_), _) if text == "{}" => Some(Json::Array(Vec::new())),
+        (Json::String(text), _, Cast::Literal) => choice.values.get(text).cloned().map(Json::String),
+        (Json::String(text), FieldType::Number, Cast::EpochMs) if !source.array => default_instant(source.scalar, text),
+        (Json::String(text), FieldType::Any, Cast::JsonEscaped) => serde_json::from_str(text).ok().map(escaped),
+        (Json::String(text), FieldType::Any | FieldType::Number, _) => serde_json::from_str(text).ok(),
+        // A decimal's text has as many digits after the point as its type says.
+        (Json::Number(number), FieldType::String, _) => Some(Json::String(match source.digits {
+            Some(Digits { scale: scale @ 1.., .. }) if source.scalar == ScalarKind::Numeric => number
+                .as_f64()
+                .map_or_else(|| number.to_string(), |number| format!("{number:.*}", usize::from(scale.unsigned_abs()))),
+            _ => number.to_string(),
+        })),
+        _ => None,
+    };
+    in_sink_type.unwrap_or_else(|| default.clone())
+}
+
+/// An instant as milliseconds, where the source's text tells one.
+fn default_instant(scalar: ScalarKind, text: &str) -> Option<Json> {
+    let kind = match scalar {
+        ScalarKind::TimestampTz => TimeKind::TimestampTz,
+        ScalarKind::Timestamp => TimeKind::Timestamp,
+        ScalarKind::Date => TimeKind::Date,
+        _ => return None,
+    };
+    epoch_milliseconds(kind, text).map(|(milliseconds, _)| milliseconds.into())
+}
+
+/// JSON whose keys every sink takes.
+fn escaped(json: Json) -> Json {
+    match json {
+        Json::Array(items) => items.into_iter().map(escaped).collect(),
+        Json::Object(fields) => {
+            fields.into_iter().map(|(key, value)| (escape_key(&key).into_owned(), escaped(value))).collect()
         }
-        _ => default.clone(),
+        other => other,
     }
 }
 
 /// Whether a literal of the configuration is of a sink type.
-pub(crate) fn fits(value: &serde_json::Value, field_type: &FieldType) -> bool {
+pub(crate) fn fits(value: &Json, field_type: &FieldType) -> bool {
     match field_type {
         FieldType::String => value.is_string(),
         FieldType::Number => value.is_number(),

@@ -22,7 +22,7 @@ impl Builder<'_> {
         let room = self.rules.indexes.saturating_sub(references + 1);
         let uniques = schema.unique_keys.iter().flatten();
         let others =
-            schema.indexes.iter().flatten().filter(|index| index.method == "btree").map(|index| &index.columns);
+            schema.indexes.iter().flatten().filter(|index| is_plain(&index.method)).map(|index| &index.columns);
         for columns in uniques.chain(others) {
             let of_column = |column: &FieldName| {
                 fields.iter().find(|field| !field.is_cut() && matches!(&*field.columns, [only] if only == column))
@@ -36,8 +36,16 @@ impl Builder<'_> {
             if has_same || found.is_empty() {
                 continue;
             }
-            if found.len() > self.rules.index_fields || indexes.len() >= room {
-                self.notes.push(format!("{}: no index on ({}): the sink has no room for it", schema.name, listed()));
+            let (fields, most) = (found.len(), self.rules.index_fields);
+            let fault = if fields > most {
+                format!("it has {fields} fields, and the sink takes {most}")
+            } else if indexes.len() >= room {
+                format!("the sink takes {} on a table, those of references included", self.rules.indexes)
+            } else {
+                String::new()
+            };
+            if !fault.is_empty() {
+                self.notes.push(format!("{}: no index on ({}): {fault}", schema.name, listed()));
                 continue;
             }
             let taken = indexes.iter().map(|index| index.name.clone()).collect();
@@ -55,25 +63,64 @@ impl Builder<'_> {
         settings: &TableConfig,
         fields: &[PlanField],
     ) -> Vec<PlanIndex> {
-        let known: Vec<String> = fields.iter().map(|field| field.field.to_string()).collect();
-        for index in &settings.indexes {
-            for field in index.fields.iter().filter(|field| !known.contains(&field.to_string())) {
-                self.issues.push(PlanIssue::new(
-                    &["tables", &schema.name.to_string(), "indexes"],
-                    format!("the index {} of {} has no field {field}", index.name, schema.name),
-                    suggest(field.as_str(), &known),
-                ));
+        let table = schema.name.to_string();
+        let mut known: Vec<String> = fields.iter().map(|field| field.field.to_string()).collect();
+        known.push(self.config.convex.legacy_id_field.to_string());
+        let mut issue = |position: usize, rest: &[&str], message: String, remedy: String| {
+            let position = position.to_string();
+            let path = [&["tables", table.as_str(), "indexes", position.as_str()], rest].concat();
+            self.issues.push(PlanIssue::new(&path, message, remedy));
+        };
+        for (position, index) in settings.indexes.iter().enumerate() {
+            let called = format!("the index {:?} of {table}", index.name);
+            let before = settings.indexes.get(..position).unwrap_or_default();
+            if let Some(fault) = self.rules.fault(&index.name, self.rules.reserved_indexes) {
+                issue(
+                    position,
+                    &["name"],
+                    format!("{called} cannot have that name: {fault}"),
+                    "give it another name".to_owned(),
+                );
             }
+            if let Some(other) = before.iter().find(|other| other.name == index.name || other.fields == index.fields) {
+                let message = format!("{called} has the name or the fields of another: {:?}", other.name);
+                issue(position, &["name"], message, "leave out one of the two".to_owned());
+            }
+            if index.fields.is_empty() || index.fields.len() > self.rules.index_fields {
+                let message = format!("{called} has {} fields", index.fields.len());
+                issue(position, &["fields"], message, format!("name 1 to {} fields", self.rules.index_fields));
+            }
+            for (at, field) in index.fields.iter().enumerate() {
+                if !known.contains(&field.to_string()) {
+                    let message = format!("{called} has no field {field}");
+                    issue(position, &["fields", field.as_str()], message, suggest(field.as_str(), &known));
+                } else if index.fields.get(..at).is_some_and(|before| before.contains(field)) {
+                    let message = format!("{called} has the field {field} twice");
+                    issue(position, &["fields", field.as_str()], message, "name it once".to_owned());
+                }
+            }
+        }
+        // One is the legacy id's.
+        if settings.indexes.len() >= self.rules.indexes {
+            let message = format!("{table} has {} indexes", settings.indexes.len());
+            let remedy = format!("name {} at most", self.rules.indexes.saturating_sub(1));
+            issue(self.rules.indexes.saturating_sub(1), &[], message, remedy);
         }
         settings.indexes.clone()
     }
 }
 
+/// Whether a method's lookups are those of a plain index.
+fn is_plain(method: &str) -> bool {
+    matches!(method, "btree" | "hash" | "brin")
+}
+
 /// What the source enforces and the sink does not, as far as the catalog shows it.
-pub(super) fn not_enforced(schema: &TableSchema, fields: &[PlanField]) -> Vec<String> {
+pub(super) fn not_enforced(schema: &TableSchema, dropped: &[FieldName], fields: &[PlanField]) -> Vec<String> {
     let list = |columns: &[FieldName]| columns.iter().map(FieldName::as_str).collect::<Vec<_>>().join(", ");
-    let mut unenforced: Vec<String> =
-        schema.unique_keys.iter().flatten().map(|key| format!("unique ({})", list(key))).collect();
+    let is_kept = |columns: &[FieldName]| !columns.iter().any(|column| dropped.contains(column));
+    let uniques = schema.unique_keys.iter().flatten().filter(|key| is_kept(key));
+    let mut unenforced: Vec<String> = uniques.map(|key| format!("unique ({})", list(key))).collect();
     let becomes_literals = |column: &FieldName| {
         fields.iter().any(|field| {
             field.columns.contains(column) && matches!(field.conversion, Conversion::Value { cast: Cast::Literal, .. })
@@ -84,7 +131,7 @@ pub(super) fn not_enforced(schema: &TableSchema, fields: &[PlanField]) -> Vec<St
             unenforced.push(format!("{}: {}", check.name, check.definition));
         }
     }
-    for foreign in &schema.foreign_keys {
+    for foreign in schema.foreign_keys.iter().filter(|foreign| is_kept(&foreign.columns)) {
         let action = match foreign.on_delete {
             Some(OnDelete::Cascade) => "deletes the row",
             Some(OnDelete::SetNull) => "sets NULL",
@@ -94,8 +141,12 @@ pub(super) fn not_enforced(schema: &TableSchema, fields: &[PlanField]) -> Vec<St
         };
         unenforced.push(format!("({}): deleting its row of {} {action}", list(&foreign.columns), foreign.parent));
     }
-    for column in &schema.columns {
-        let default = column.default_expression.clone().or(column.default.as_ref().map(ToString::to_string));
+    for column in schema.columns.iter().filter(|column| !dropped.contains(&column.name)) {
+        let constant = column.default.as_ref().map(|default| match default.as_str() {
+            Some(json) if column.source_type.scalar == ScalarKind::Json => json.to_owned(),
+            _ => default.to_string(),
+        });
+        let default = column.default_expression.clone().or(constant);
         match (column.generation, default) {
             (Some(Generation::Stored), Some(expression)) => {
                 unenforced.push(format!("{} is always {expression}", column.name));
@@ -110,21 +161,28 @@ pub(super) fn not_enforced(schema: &TableSchema, fields: &[PlanField]) -> Vec<St
 
 /// Suggestions for indexes of the source that a plain index does not replace.
 pub(super) fn hints(schema: &TableSchema, fields: &[PlanField]) -> Vec<String> {
-    let mut hints = Vec::new();
+    let mut hints: Vec<String> = Vec::new();
     let field_of = |column: &FieldName| fields.iter().find(|field| field.columns.contains(column));
-    for index in schema.indexes.iter().flatten().filter(|index| index.method != "btree") {
+    for index in schema.indexes.iter().flatten().filter(|index| !is_plain(&index.method)) {
         for field in index.columns.iter().filter_map(field_of) {
             let name = &field.field;
-            hints.push(match (field.source_type.scalar, &field.field_type) {
+            let hint = match (field.source_type.scalar, &field.field_type) {
                 (ScalarKind::Vector, _) => {
                     let size = dimensions(&field.source_type.name);
                     format!(".vectorIndex(\"by_{name}\", {{ vectorField: \"{name}\", dimensions: {size} }})")
                 }
-                (ScalarKind::Text | ScalarKind::Search, FieldType::String) => {
+                (ScalarKind::Text, FieldType::String) => {
                     format!(".searchIndex(\"search_{name}\", {{ searchField: \"{name}\" }})")
                 }
+                (ScalarKind::Search, _) => format!(
+                    "{} ({}) on {name}: give the text that it is made of a .searchIndex(…) instead",
+                    index.name, index.method
+                ),
                 _ => format!("{} ({}) on {name} has no counterpart", index.name, index.method),
-            });
+            };
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
         }
     }
     hints

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::config::{MigrateConfig, TableConfig};
 use super::fingerprint::fingerprint;
-use super::order::{UncuttableCycle, order};
+use super::order::{UncuttableCycles, order};
 use super::sink_rules::SinkRules;
 use super::toml_error::suggest;
 use super::{AdoptedTable, PLAN_VERSION, Plan, PlanTable, SinkPlan};
@@ -49,6 +49,7 @@ impl PlanIssue {
 pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) -> Result<Plan, Vec<PlanIssue>> {
     let mut builder = Builder { config, catalog, rules, issues: Vec::new(), notes: Vec::new() };
     builder.check_type_rules();
+    builder.check_legacy_id_field();
     let selection = builder.select();
     let names = builder.name_tables(&selection);
     let parents = references::Parents::of(config, &selection, &names);
@@ -68,13 +69,19 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) 
             cut.into_iter()
                 .map(|link| format!("{link} is part of a cycle: it is left out at first and set in a second pass")),
         ),
-        Err(UncuttableCycle(names)) => {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            builder.issues.push(PlanIssue::new(
-                &["tables", names.first().map_or("", String::as_str)],
-                format!("the required references of {} form a cycle", names.join(", ")),
-                "plan on_missing = \"null\" for one of them, or load them by a snapshot, where ids are known beforehand",
-            ));
+        Err(UncuttableCycles(cycles)) => {
+            for cycle in cycles {
+                let names: Vec<String> = cycle.iter().map(ToString::to_string).collect();
+                let what = match &*names {
+                    [only] => format!("the rows of {only} require each other"),
+                    several => format!("the required references of {} form a cycle", several.join(", ")),
+                };
+                builder.issues.push(PlanIssue::new(
+                    &["tables", names.first().map_or("", String::as_str)],
+                    what,
+                    "plan on_missing = \"null\" for one of these references, which is then set in a second pass",
+                ));
+            }
         }
     }
     if !builder.issues.is_empty() {
@@ -121,19 +128,16 @@ impl Builder<'_> {
         let key = self.key(schema, settings)?;
         let fields = self.fields(schema, settings, parents, &key);
         let indexes = self.indexes(schema, settings, &fields);
+        let dropped: Vec<FieldName> =
+            settings.columns.iter().filter(|(_, choice)| choice.drop).map(|(column, _)| column.clone()).collect();
         Some(PlanTable {
             source: schema.name.clone(),
             sink: parents.sink(&schema.name)?.clone(),
             level: 0,
             key,
-            not_enforced: indexes::not_enforced(schema, &fields),
+            not_enforced: indexes::not_enforced(schema, &dropped, &fields),
             index_hints: indexes::hints(schema, &fields),
-            dropped: settings
-                .columns
-                .iter()
-                .filter(|(_, choice)| choice.drop)
-                .map(|(column, _)| column.clone())
-                .collect(),
+            dropped,
             fields,
             indexes,
             filter: settings.filter.clone(),
@@ -158,11 +162,18 @@ impl Builder<'_> {
             } else {
                 let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
                 self.issues.push(PlanIssue::new(
-                    &["tables", &schema.name.to_string(), "adopt", "key"],
+                    &["tables", &schema.name.to_string(), "adopt", "key", column.as_str()],
                     format!("{} has no column {column} for its natural key", schema.name),
                     suggest(column.as_str(), &known),
                 ));
             }
+        }
+        if let Some(fault) = self.rules.fault(&adopt.index, self.rules.reserved_indexes) {
+            self.issues.push(PlanIssue::new(
+                &["tables", &schema.name.to_string(), "adopt", "index"],
+                format!("the sink cannot have an index {:?}: {fault}", adopt.index),
+                "name the index of the sink's table over the natural key",
+            ));
         }
         if adopt.key.is_empty() {
             self.issues.push(PlanIssue::new(
@@ -180,6 +191,17 @@ impl Builder<'_> {
             indexes: self.given_indexes(schema, settings, &fields),
             fields,
         })
+    }
+
+    fn check_legacy_id_field(&mut self) {
+        let name = &self.config.convex.legacy_id_field;
+        if let Some(fault) = self.rules.fault(name.as_str(), self.rules.reserved_fields) {
+            self.issues.push(PlanIssue::new(
+                &["convex", "legacy_id_field"],
+                format!("the field that keeps the row's key cannot be named {name:?}: {fault}", name = name.as_str()),
+                "give it a name such as \"supabaseId\"",
+            ));
+        }
     }
 
     /// The columns that name a row.
@@ -206,7 +228,7 @@ impl Builder<'_> {
         let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
         for column in given.iter().filter(|column| schema.column(column.as_str()).is_none()) {
             self.issues.push(PlanIssue::new(
-                &["tables", &table, "key"],
+                &["tables", &table, "key", column.as_str()],
                 format!("{table} has no column {column} for its key"),
                 suggest(column.as_str(), &known),
             ));

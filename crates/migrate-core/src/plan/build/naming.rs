@@ -70,13 +70,16 @@ impl Builder<'_> {
             naming.taken.insert(wanted.clone());
             names.extend(sink_name(&wanted).map(|sink| (table.name.clone(), sink)));
         }
+        // A name that only clashes is kept nearer to what it was than one that cannot be.
+        later.sort_by_key(|(_, wanted)| self.rules.fault(wanted, naming.reserved).is_some());
         for (table, wanted) in later {
             let mut mended = self.rules.mend(&wanted, naming.prefix, naming.reserved, &naming.taken);
             while functions.contains(&mended.to_upper_camel_case()) {
                 naming.taken.insert(mended);
                 mended = self.rules.mend(&wanted, naming.prefix, naming.reserved, &naming.taken);
             }
-            self.notes.push(format!("{} becomes {mended}: the sink cannot have {wanted:?}", table.name));
+            let reason = self.reason(&wanted, naming.reserved, "another table, or its functions,");
+            self.notes.push(format!("table {} becomes {mended}: {reason}", table.name));
             functions.insert(mended.to_upper_camel_case());
             naming.taken.insert(mended.clone());
             names.extend(sink_name(&mended).map(|sink| (table.name.clone(), sink)));
@@ -103,7 +106,7 @@ impl Builder<'_> {
             if fault.is_some() || clash {
                 let reason = fault.unwrap_or_else(|| "another field has it".to_owned());
                 self.issues.push(PlanIssue::new(
-                    &["tables", &schema.name.to_string(), "columns", column.as_str()],
+                    &["tables", &schema.name.to_string(), "columns", column.as_str(), "name"],
                     format!("{}.{column} cannot be named {name}: {reason}", schema.name),
                     "give it another name",
                 ));
@@ -112,11 +115,21 @@ impl Builder<'_> {
             names.insert(column.clone(), FieldName::from(name.as_str()));
         }
         for (column, name) in later {
+            let reason = self.reason(name, naming.reserved, "another field");
             let mended = self.free_field(name, naming);
-            self.notes.push(format!("{}.{column} becomes {mended}: the sink cannot have {name:?}", schema.name));
+            self.notes.push(format!("{}.{column} becomes {mended}: {reason}", schema.name));
             names.insert(column.clone(), mended);
         }
         names
+    }
+
+    /// Why something cannot have the name it would have.
+    fn reason(&self, wanted: &str, reserved: &[&str], other: &str) -> String {
+        match self.rules.fault(wanted, reserved) {
+            Some(_) if wanted.is_empty() => "its name has no letter or digit that the sink takes".to_owned(),
+            Some(fault) => format!("{wanted:?} cannot be, as {fault}"),
+            None => format!("{other} has the name {wanted}"),
+        }
     }
 
     /// A field name that is free, the nearest to `wanted`.

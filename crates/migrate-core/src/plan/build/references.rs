@@ -3,9 +3,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::naming::Naming;
 use super::select::Selection;
 use super::{Builder, PlanIssue, SinkNames};
-use crate::catalog::{Column, ScalarKind, TableSchema};
+use crate::catalog::{Column, ForeignKey, ScalarKind, TableSchema, TableState};
 use crate::names::{FieldName, KeySpace, TableName};
 use crate::plan::config::{ColumnConfig, MigrateConfig, NullChoice, ReferenceConfig, TableConfig};
+use crate::plan::rules::labels_of;
 use crate::plan::toml_error::suggest;
 use crate::plan::{
     AdoptedTable, Conversion, FieldType, MissingParent, PlanField, PlanParent, PlanReference, PlanTable,
@@ -62,8 +63,9 @@ impl Builder<'_> {
         column: &Column,
         choice: Option<&ColumnConfig>,
         parents: &Parents<'_>,
+        is_key: bool,
     ) -> Option<PlanReference> {
-        let reference = self.find_reference(schema, column, choice, parents)?;
+        let reference = self.find_reference(schema, column, choice, parents, is_key)?;
         if choice.and_then(|choice| choice.nulls) == Some(NullChoice::Default) {
             self.issues.push(PlanIssue::new(
                 &["tables", &schema.name.to_string(), "columns", column.name.as_str(), "nulls"],
@@ -80,6 +82,7 @@ impl Builder<'_> {
         column: &Column,
         choice: Option<&ColumnConfig>,
         parents: &Parents<'_>,
+        is_key: bool,
     ) -> Option<PlanReference> {
         if choice.is_some_and(|choice| choice.field_type.is_some()) {
             return None;
@@ -96,25 +99,26 @@ impl Builder<'_> {
             let parents = vec![PlanParent { to, when: None }];
             return Some(PlanReference { parents, discriminator: None, list, on_missing, reject_null, cut: false });
         }
-        let foreign =
-            schema.foreign_keys.iter().find(|foreign| matches!(&*foreign.columns, [only] if *only == column.name))?;
-        match follow(&foreign.parent, &foreign.parent_columns, parents) {
-            Ok((to, _)) => {
-                let parents = vec![PlanParent { to, when: None }];
-                Some(PlanReference { parents, discriminator: None, list: false, on_missing, reject_null, cut: false })
-            }
-            Err(Unfollowed::NotPlanned) => {
-                self.notes.push(format!(
-                    "{}.{} refers to {}, which is not in the plan: it stays a value",
-                    schema.name, column.name, foreign.parent
-                ));
-                None
-            }
-            Err(Unfollowed::NotUnique(reason)) => {
-                self.notes.push(format!("{}.{} stays a value: {reason}", schema.name, column.name));
-                None
+        // A key of one column has no field of its own.
+        let stays = if is_key { "it is kept in the legacy id only" } else { "it stays a value" };
+        let of_column = |foreign: &&ForeignKey| matches!(&*foreign.columns, [only] if *only == column.name);
+        let mut followed: Option<KeySpace> = None;
+        let mut left: Vec<String> = Vec::new();
+        for foreign in schema.foreign_keys.iter().filter(of_column) {
+            match (follow(&foreign.parent, &foreign.parent_columns, parents), &followed) {
+                (Ok((to, _)), None) => followed = Some(to),
+                (Ok((to, _)), Some(first)) if to != *first => left.push(format!("{to} as well")),
+                (Ok(_), Some(_)) => {}
+                (Err(Unfollowed::NotPlanned), _) => left.push(format!("{}, which is not in the plan", foreign.parent)),
+                (Err(Unfollowed::NotUnique(reason)), _) => left.push(format!("{}, but {reason}", foreign.parent)),
             }
         }
+        for other in left {
+            let kept = followed.as_ref().map_or_else(|| stays.to_owned(), |to| format!("the field is the id of {to}"));
+            self.notes.push(format!("{}.{} refers to {other}: {kept}", schema.name, column.name));
+        }
+        let parents = vec![PlanParent { to: followed?, when: None }];
+        Some(PlanReference { parents, discriminator: None, list: false, on_missing, reject_null, cut: false })
     }
 
     /// Where a reference that the configuration declares leads to.
@@ -127,9 +131,15 @@ impl Builder<'_> {
         parents: &Parents<'_>,
     ) -> Option<KeySpace> {
         let issue = |message: String, remedy: String| PlanIssue { path: path.to_vec(), message, remedy: Some(remedy) };
+        let place = path.get(3).map_or("", String::as_str);
         let Some(parent) = parents.tables.get(wanted.table()) else {
-            let message = format!("{} refers to {}, which is not in the plan", schema.name, wanted.table());
-            self.issues.push(issue(message, suggest(&wanted.table().to_string(), &parents.names())));
+            let message = format!("{}.{place} refers to {}, which is not in the plan", schema.name, wanted.table());
+            let remedy = if self.catalog.table(wanted.table()).is_some_and(|table| table.state != TableState::Missing) {
+                format!("add {} to include, or adopt it", wanted.table())
+            } else {
+                suggest(&wanted.table().to_string(), &parents.names())
+            };
+            self.issues.push(issue(message, remedy));
             return None;
         };
         let named = if wanted.columns().is_empty() { parent.key.clone() } else { wanted.columns().to_vec() };
@@ -140,7 +150,8 @@ impl Builder<'_> {
             return None;
         }
         if named.len() != columns {
-            let message = format!("{} columns cannot refer to {wanted}, whose key has {}", columns, named.len());
+            let plural = if columns == 1 { "column" } else { "columns" };
+            let message = format!("{columns} {plural} cannot refer to {wanted}, whose key has {}", named.len());
             self.issues.push(issue(message, "name as many columns as the key has, in its order".to_owned()));
             return None;
         }
@@ -149,7 +160,9 @@ impl Builder<'_> {
             // What is declared may be unique without a constraint that says so.
             Err(Unfollowed::NotUnique(_)) if parent.natural_key.is_none() => {
                 self.notes.push(format!(
-                    "{wanted} is not shown to be unique: of rows with one key the last one is referred to"
+                    "{}.{place} refers to {wanted}, which is not shown to be unique: of rows with one key the last one is \
+                     referred to",
+                    schema.name
                 ));
                 Some(KeySpace::by(wanted.table().clone(), &named))
             }
@@ -166,12 +179,20 @@ impl Builder<'_> {
     pub(super) fn reference_field(
         &mut self,
         name: FieldName,
+        schema: &TableSchema,
         column: &Column,
         choice: &ColumnConfig,
         reference: PlanReference,
         parents: &Parents<'_>,
     ) -> PlanField {
         let nulls = choice.nulls.unwrap_or(self.config.defaults.nulls);
+        if choice.nulls == Some(NullChoice::Default) {
+            self.issues.push(PlanIssue::new(
+                &["tables", &schema.name.to_string(), "columns", column.name.as_str(), "nulls"],
+                format!("{}.{} is a reference, which has no default", schema.name, column.name),
+                "choose nulls = \"absent\", \"null\" or \"reject\"",
+            ));
+        }
         let field = Referring {
             name,
             columns: vec![column],
@@ -179,7 +200,11 @@ impl Builder<'_> {
             may_be_null: column.nullable,
             comment: column.comment.clone(),
         };
-        planned(field, reference, parents)
+        let planned = planned(field, reference, parents);
+        if choice.nulls.is_none() && column.nullable && !planned.optional && !planned.nullable {
+            self.note_required(schema, column, "a reject");
+        }
+        planned
     }
 
     /// References of several columns: those of the configuration, and those that the source shows.
@@ -194,11 +219,11 @@ impl Builder<'_> {
         for (name, choice) in &settings.references {
             fields.extend(self.configured_reference(schema, name, choice, parents));
         }
-        let set = |columns: &[FieldName]| columns.iter().cloned().collect::<BTreeSet<FieldName>>();
-        let configured: Vec<BTreeSet<FieldName>> =
-            settings.references.values().map(|choice| set(&choice.columns)).collect();
+        // The configuration may name the columns in another order than the source.
+        let configured: BTreeSet<BTreeSet<&FieldName>> =
+            settings.references.values().map(|choice| choice.columns.iter().collect()).collect();
         for foreign in schema.foreign_keys.iter().filter(|foreign| foreign.columns.len() > 1) {
-            if configured.contains(&set(&foreign.columns)) {
+            if configured.contains(&foreign.columns.iter().collect()) {
                 continue;
             }
             let columns: Vec<&Column> =
@@ -242,12 +267,16 @@ impl Builder<'_> {
     ) -> Option<PlanField> {
         let path: Vec<String> =
             ["tables", &schema.name.to_string(), "references", name.as_str()].map(str::to_owned).to_vec();
+        let below = |parts: &[&str]| -> Vec<String> {
+            path.iter().cloned().chain(parts.iter().map(|&part| part.to_owned())).collect()
+        };
         let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
         let mut columns: Vec<&Column> = Vec::new();
-        for column in choice.columns.iter().chain(&choice.by) {
+        let named = choice.columns.iter().map(|column| (column, below(&["columns", column.as_str()])));
+        for (column, path) in named.chain(choice.by.iter().map(|column| (column, below(&["by"])))) {
             let Some(found) = schema.column(column.as_str()) else {
                 self.issues.push(PlanIssue {
-                    path: path.clone(),
+                    path,
                     message: format!("{} has no column {column}", schema.name),
                     remedy: Some(suggest(column.as_str(), &known)),
                 });
@@ -255,10 +284,29 @@ impl Builder<'_> {
             };
             columns.push(found);
         }
-        let targets: Vec<(Option<String>, &KeySpace)> = match (&choice.to, &choice.by) {
-            (Some(to), None) if choice.when.is_empty() => vec![(None, to)],
+        if choice.columns.is_empty() {
+            self.issues.push(PlanIssue {
+                path: below(&["columns"]),
+                message: format!("the reference {name} of {} has no column", schema.name),
+                remedy: Some("name the referring columns, in the order of the key they refer to".to_owned()),
+            });
+            return None;
+        }
+        let texts = choice.by.as_ref().and_then(|by| schema.column(by.as_str()));
+        let texts = texts.and_then(|by| labels_of(schema, by, &BTreeMap::new()));
+        for text in choice.when.keys() {
+            if let Some(texts) = texts.as_ref().filter(|texts| !texts.contains(text)) {
+                self.issues.push(PlanIssue {
+                    path: below(&["when", text]),
+                    message: format!("the reference {name} of {} is for {text:?}, which no row can have", schema.name),
+                    remedy: Some(suggest(text, texts)),
+                });
+            }
+        }
+        let targets: Vec<(Option<String>, &KeySpace, Vec<String>)> = match (&choice.to, &choice.by) {
+            (Some(to), None) if choice.when.is_empty() => vec![(None, to, below(&["to"]))],
             (None, Some(_)) if !choice.when.is_empty() => {
-                choice.when.iter().map(|(value, to)| (Some(value.clone()), to)).collect()
+                choice.when.iter().map(|(value, to)| (Some(value.clone()), to, below(&["when", value]))).collect()
             }
             _ => {
                 self.issues.push(PlanIssue {
@@ -270,7 +318,7 @@ impl Builder<'_> {
             }
         };
         let mut to = Vec::with_capacity(targets.len());
-        for (when, target) in targets {
+        for (when, target, path) in targets {
             to.push(PlanParent { to: self.declared(&path, schema, target, choice.columns.len(), parents)?, when });
         }
         let reference = PlanReference {

@@ -1,10 +1,10 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashMap};
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::{Builder, PlanIssue};
 use crate::catalog::{TableSchema, TableState};
-use crate::names::TableName;
+use crate::names::{DEFAULT_SCHEMA, TableName};
 use crate::plan::AbsentTable;
 use crate::plan::config::is_pattern;
 use crate::plan::toml_error::suggest;
@@ -23,44 +23,48 @@ pub(super) fn pattern(text: &str) -> Result<GlobMatcher, String> {
 
 impl<'a> Builder<'a> {
     pub(super) fn select(&mut self) -> Selection<'a> {
-        let mut wanted: BTreeSet<TableName> = if let Some(include) = &self.config.include {
-            include.iter().flat_map(|text| self.named("include", text, true)).collect()
+        // Each with the entry of `include` that asks for it.
+        let mut wanted: BTreeMap<TableName, Option<&str>> = BTreeMap::new();
+        if let Some(include) = &self.config.include {
+            for text in include {
+                for name in self.named("include", text, true) {
+                    wanted.entry(name).or_insert(Some(text));
+                }
+            }
         } else {
-            let is_stored = |table: &&TableSchema| !table.kind.is_view();
-            self.catalog.tables.iter().filter(is_stored).map(|table| table.name.clone()).collect()
-        };
-        wanted.extend(self.config.tables.keys().cloned());
+            let is_stored = |table: &&TableSchema| !table.kind.is_view() && table.state != TableState::Missing;
+            wanted.extend(self.catalog.tables.iter().filter(is_stored).map(|table| (table.name.clone(), None)));
+        }
+        wanted.extend(self.config.tables.keys().map(|name| (name.clone(), None)));
         for text in &self.config.exclude {
             for name in self.named("exclude", text, false) {
                 wanted.remove(&name);
             }
         }
         let mut selection = Selection { tables: Vec::new(), absent: Vec::new() };
-        for name in wanted {
+        for (name, entry) in wanted {
+            let (list, entry) = entry.map_or_else(|| ("tables", name.to_string()), |text| ("include", text.to_owned()));
             let found = self.catalog.table(&name);
             let state = found.map_or(TableState::Missing, |table| table.state);
             let allowed = self.config.tables.get(&name).is_some_and(|table| table.allow_missing);
             match (state, found) {
                 (TableState::Present | TableState::Empty, Some(table)) => selection.tables.push(table),
                 (TableState::Forbidden, _) => self.issues.push(PlanIssue::new(
-                    &["tables", &name.to_string()],
+                    &[list, &entry],
                     format!("the key may not read {name}"),
-                    format!(
-                        "run: grant select on {}.{} to service_role; then migrate-discover",
-                        name.schema(),
-                        name.name()
-                    ),
+                    format!("run: {} then migrate-discover; or exclude = [\"{name}\"]", grants(&name)),
                 )),
                 _ if allowed => selection.absent.push(AbsentTable { table: name, state: TableState::Missing }),
                 _ => {
-                    let path = if self.config.tables.contains_key(&name) { "tables" } else { "include" };
-                    self.unknown_table(&[path, &name.to_string()], &name);
+                    let remedy = " (where it may be absent: allow_missing = true)";
+                    self.unknown_table(&[list, &entry], &name, remedy);
                 }
             }
         }
         // The catalog's own order, so that a plan does not change with the alphabet.
-        let position = |name: &TableName| self.catalog.tables.iter().position(|table| table.name == *name);
-        selection.tables.sort_by_key(|table| position(&table.name));
+        let positions: HashMap<&TableName, usize> =
+            self.catalog.tables.iter().enumerate().map(|(position, table)| (&table.name, position)).collect();
+        selection.tables.sort_by_key(|table| positions.get(&table.name));
         selection
     }
 
@@ -70,11 +74,12 @@ impl<'a> Builder<'a> {
             return match text.parse::<TableName>() {
                 Ok(name) if may_be_absent || self.catalog.table(&name).is_some() => vec![name],
                 Ok(name) => {
-                    self.unknown_table(&[list, text], &name);
+                    self.unknown_table(&[list, text], &name, "");
                     Vec::new()
                 }
-                Err(error) => {
-                    self.issues.push(PlanIssue::new(&[list, text], error.to_string(), "name a table"));
+                Err(_) => {
+                    let message = format!("{text:?} names no table");
+                    self.issues.push(PlanIssue::new(&[list, text], message, "write table, or schema.table"));
                     Vec::new()
                 }
             };
@@ -107,13 +112,25 @@ impl<'a> Builder<'a> {
         tables
     }
 
-    pub(super) fn unknown_table(&mut self, path: &[&str], name: &TableName) {
+    fn unknown_table(&mut self, path: &[&str], name: &TableName, more: &str) {
         let readable = self.catalog.tables.iter().filter(|table| table.state != TableState::Missing);
         let known: Vec<String> = readable.map(|table| table.name.to_string()).collect();
         self.issues.push(PlanIssue::new(
             path,
             format!("the source has no table {name}"),
-            format!("{} Where it may be absent: allow_missing = true", suggest(&name.to_string(), &known)),
+            format!("{}{more}", suggest(&name.to_string(), &known)),
         ));
+    }
+}
+
+/// The statements that let a project's own key read a table.
+fn grants(table: &TableName) -> String {
+    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let (schema, name) = (quoted(table.schema()), quoted(table.name()));
+    let select = format!("grant select on {schema}.{name} to service_role;");
+    if table.schema() == DEFAULT_SCHEMA {
+        select
+    } else {
+        format!("grant usage on schema {schema} to service_role; {select}")
     }
 }

@@ -22,14 +22,18 @@ impl Builder<'_> {
     ) -> Option<PlannedType> {
         let source = &column.source_type;
         let labels = labels_of(schema, column, &choice.values);
-        let (wanted, rule) = if let Some(wanted) = choice.field_type {
-            (Some(wanted), "chosen for the column".to_owned())
+        let table = schema.name.to_string();
+        let of_column =
+            |setting: &str| ["tables", &table, "columns", column.name.as_str(), setting].map(str::to_owned).to_vec();
+        let (wanted, rule, place) = if let Some(wanted) = choice.field_type {
+            (Some(wanted), "chosen for the column".to_owned(), of_column("type"))
         } else if !choice.values.is_empty() {
-            (Some(TypeChoice::Literals), "its values are mapped".to_owned())
+            (Some(TypeChoice::Literals), "its values are mapped".to_owned(), of_column("values"))
         } else if let Some((position, rule)) = self.user_rule(schema, column) {
-            (Some(rule.to), format!("rule {} of [[types]]", position + 1))
+            let place = ["types".to_owned(), position.to_string(), "to".to_owned()];
+            (Some(rule.to), format!("rule {} of [[types]]", position + 1), place.to_vec())
         } else {
-            (None, String::new())
+            (None, String::new(), of_column("type"))
         };
         let decided = match wanted {
             Some(wanted) => chosen_type(wanted, source.scalar, source.array).map(|(target, cast)| (target, cast, rule)),
@@ -39,24 +43,34 @@ impl Builder<'_> {
                 .map(|&CastRule { target, cast, why, .. }| (target, cast, format!("{}: {why}", source.name))),
         };
         let Some((target, cast, rule)) = decided else {
-            self.issues.push(PlanIssue::new(
-                &["tables", &schema.name.to_string(), "columns", column.name.as_str(), "type"],
-                format!("{}.{} is {} and cannot be made of that type", schema.name, column.name, source.name),
-                "leave out `type` for the exact mapping, or choose \"string\"",
-            ));
+            let wanted = wanted.and_then(|wanted| serde_json::to_value(wanted).ok());
+            let wanted = wanted.as_ref().and_then(|wanted| wanted.as_str()).unwrap_or_default();
+            let remedy = match place.last().map(String::as_str) {
+                Some("values") => "leave out `values`, which are for texts and enums",
+                Some("to") => "name the types that the rule is for: from = \"…\"",
+                _ => "leave out `type` for the exact mapping, or choose \"string\"",
+            };
+            self.issues.push(PlanIssue {
+                path: place,
+                message: format!("{table}.{} is {}, which cannot become {wanted}", column.name, source.name),
+                remedy: Some(remedy.to_owned()),
+            });
             return None;
         };
-        let (target, cast) = match (cast, choice.json_keys.unwrap_or(self.config.defaults.json_keys)) {
-            (Cast::Json, JsonKeys::Escape) => (target, Cast::JsonEscaped),
-            (Cast::Json, JsonKeys::Text) if source.scalar == ScalarKind::Json => (Target::String, Cast::JsonText),
-            _ => (target, cast),
+        let is_object = matches!(source.scalar, ScalarKind::Json | ScalarKind::Hstore | ScalarKind::Composite);
+        let (target, cast, rule) = match (cast, choice.json_keys.unwrap_or(self.config.defaults.json_keys)) {
+            (Cast::Json, JsonKeys::Escape) => (target, Cast::JsonEscaped, format!("{rule}, with keys escaped")),
+            (Cast::Json, JsonKeys::Text) if is_object => {
+                (Target::String, Cast::JsonText, format!("{}: kept as its JSON text, as json_keys says", source.name))
+            }
+            _ => (target, cast, rule),
         };
         if target == Target::Labels && labels.is_none() {
-            self.issues.push(PlanIssue::new(
-                &["tables", &schema.name.to_string(), "columns", column.name.as_str(), "type"],
-                format!("{}.{} has no known set of texts", schema.name, column.name),
-                "name them: values = { \"text\" = \"text\" }, or choose type = \"string\"",
-            ));
+            self.issues.push(PlanIssue {
+                path: place,
+                message: format!("{table}.{} has no known set of texts", column.name),
+                remedy: Some("name them: values = { \"text\" = \"text\" }, or choose type = \"string\"".to_owned()),
+            });
             return None;
         }
         let mut field_type = target.field_type(labels.as_deref().unwrap_or_default());
@@ -84,11 +98,12 @@ impl Builder<'_> {
 
     /// Refuses patterns of `[[types]]` that are none; a pattern that matches nothing is none of the file's faults.
     pub(super) fn check_type_rules(&mut self) {
-        for rule in &self.config.types {
-            for text in [&rule.from, &rule.table, &rule.column].into_iter().flatten() {
+        for (position, rule) in self.config.types.iter().enumerate() {
+            let patterns = [("from", &rule.from), ("table", &rule.table), ("column", &rule.column)];
+            for (key, text) in patterns.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?))) {
                 if let Err(reason) = pattern(text) {
                     self.issues.push(PlanIssue::new(
-                        &["types"],
+                        &["types", &position.to_string(), key],
                         format!("{text} is no pattern: {reason}"),
                         "write * for any characters, as in numeric*",
                     ));

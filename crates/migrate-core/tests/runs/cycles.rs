@@ -98,6 +98,6 @@ async fn a_cycle_of_required_references_is_no_plan() {
     let mut world = World::new();
     world.table("nodes", 1, ["id", "next! > nodes"], &[]);
     let issues = world.try_plan("").await.unwrap_err();
-    assert_eq!(issues[0].message, "the required references of nodes form a cycle");
+    assert_eq!(issues[0].message, "the rows of nodes require each other");
     assert_eq!(issues[0].path, ["tables", "nodes"]);
 }

@@ -108,6 +108,24 @@ const ROUNDED_NUM: &str = "num not in ('NaN', 'Infinity', '-Infinity') and case 
 
 /// The same for the options.
 pub const OPTIONS_CHANGES: &[Case] = &[
+    ("defaulted", "big:null_to_default", "big is null"),
+    ("defaulted", "bits:null_to_default", "bits is null"),
+    ("defaulted", "body:null_to_default", "body is null"),
+    ("defaulted", "clock:null_to_default", "clock is null"),
+    ("defaulted", "code:null_to_default", "code is null"),
+    ("defaulted", "fixed:null_to_default", "fixed is null"),
+    ("defaulted", "flag:null_to_default", "flag is null"),
+    ("defaulted", "meta:null_to_default", "meta is null"),
+    ("defaulted", "mood:null_to_default", "mood is null"),
+    ("defaulted", "moods:null_to_default", "moods is null"),
+    ("defaulted", "plain:null_to_default", "plain is null"),
+    ("defaulted", "price:null_to_default", "price is null"),
+    ("defaulted", "ratio:null_to_default", "ratio is null"),
+    ("defaulted", "span:null_to_default", "span is null"),
+    ("defaulted", "status:null_to_default", "status is null"),
+    ("defaulted", "tags:null_to_default", "tags is null"),
+    ("defaulted", "whole:null_to_default", "whole is null"),
+    ("defaulted", "wholes:null_to_default", "wholes is null"),
     ("documents", "home:number_rounded", "id = 'row rounded'"),
     ("documents", "meta:key_escaped", "id like 'key %'"),
     ("documents", "meta:number_rounded", "id in ('rounded', 'tiny')"),
@@ -134,4 +152,29 @@ pub const OPTIONS_CHANGES: &[Case] = &[
 ];
 
 /// Columns of another type where the catalog of Postgres tells more than the data API: the type without and with it.
-pub const OTHER_TYPES: &[(&str, &str, &str, &str)] = &[];
+pub const OTHER_TYPES: &[(&str, &str, &str, &str)] = &[
+    ("defaulted", "moods", ANY, MOODS),
+    ("defaulted", "price", STRING, NUMBER),
+    ("defaulted", "status", STRING, r#"{"literals":["new","old"]}"#),
+    ("domains", "feelings", ANY, MOODS),
+    ("domains", "list_price", ANY, NUMBER),
+    ("domains", "price", STRING, NUMBER),
+    ("domains", "prices", ANY, r#"{"array":"number"}"#),
+    ("kinds", "floats", ANY, STRING),
+    ("kinds", "many_floats", ANY, STRING),
+    ("kinds", "numbers", ANY, r#"{"array":"number"}"#),
+    ("kinds", "objects", ANY, r#"{"array":"string"}"#),
+    ("lists", "floats_in", ANY, r#"{"array":"string"}"#),
+    ("lists", "moods", ANY, MOODS),
+    ("lists", "prices", r#"{"array":"string"}"#, r#"{"array":"number"}"#),
+    ("numbers", "doubled", STRING, NUMBER),
+    ("numbers", "exact15", STRING, NUMBER),
+    ("numbers", "price", STRING, NUMBER),
+    ("texts", "status", STRING, r#"{"literals":["new","it's \"old\"","gone"]}"#),
+];
+
+const ANY: &str = r#""any""#;
+const STRING: &str = r#""string""#;
+const NUMBER: &str = r#""number""#;
+const MOODS: &str =
+    concat!(r#"{"array":{"literals":["sad","it's \"ok\"","happy 😀","a"#, "\u{2028}", r#"b","</script>",""]}}"#);

@@ -232,3 +232,16 @@ begin
     execute 'insert into wide select ''most'', ' || (select string_agg(case when n <= 1021 then n::text else 'null' end, ', ' order by n) from generate_series(1, 1024) as n);
 end
 $$;
+
+-- NULL may become a column's default, of whatever type.
+create table defaulted (
+    id text primary key,
+    flag boolean default true, whole integer default -7, big bigint default 12, ratio double precision default 31.245270191439438, price numeric(10, 2) default 1.50,
+    body text default e'it''s "a"\n\u2028\\', fixed char(5) default 'ab', code uuid default 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', mood mood default 'it''s "ok"',
+    status text default 'new' check (status in ('new', 'old')), meta jsonb default '{"a": [1.5, null]}', plain json default '[ ]', tags text[] default array['a', 'b "c"', ''],
+    wholes integer[] default array[1, 2], moods mood[] default array['sad', '']::mood[], span interval default '1 day', clock time default '24:00', bits bit(3) default b'101'
+);
+insert into defaulted (id) values ('default');
+insert into defaulted values ('null', null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null);
+insert into defaulted values (
+    'none', false, 0, 0, 0, 0, '', '', '00000000-0000-0000-0000-000000000000', 'sad', 'old', 'null', 'null', '{}', '{}', '{}', '0', '0:00', b'000');

@@ -225,6 +225,13 @@ mod tests {
         assert_eq!(parse("null"), (Value::Null, false));
     }
 
+    /// Without `serde_json`'s feature `float_roundtrip` it is read as 31.245_270_191_439_44, the next double.
+    #[test]
+    fn a_plans_doubles_are_read_exactly() {
+        let json = serde_json::from_str("31.245270191439438").unwrap();
+        assert_eq!(json_to_value(&json, &FieldType::Number), Value::Float64(31.245_270_191_439_438));
+    }
+
     #[test]
     fn tells_of_rounded_numbers_and_refuses_what_no_double_holds() {
         assert!(parse("[9007199254740993]").1);

@@ -26,7 +26,7 @@ pub(super) fn constant_or_expression(text: &str, source_type: &SourceType) -> (O
 
 fn constant(expression: &Expression, source_type: &SourceType) -> Option<Json> {
     if !source_type.array {
-        return scalar(expression, source_type.scalar);
+        return scalar(expression, source_type.scalar).map(|constant| padded(constant, &source_type.name));
     }
     match expression {
         Expression::Array(items) => items
@@ -38,6 +38,15 @@ fn constant(expression: &Expression, source_type: &SourceType) -> Option<Json> {
             .collect(),
         Expression::Text(text) if text == "{}" => Some(Json::Array(Vec::new())),
         _ => None,
+    }
+}
+
+/// A text as a column of `character(5)` gives it back: the default's own literal is not padded yet.
+fn padded(constant: Json, type_name: &str) -> Json {
+    let length = type_name.strip_prefix("character(").and_then(|rest| rest.strip_suffix(')')?.parse::<usize>().ok());
+    match (constant, length) {
+        (Json::String(text), Some(length)) => Json::String(format!("{text:length$}")),
+        (constant, _) => constant,
     }
 }
 
@@ -102,6 +111,14 @@ mod tests {
         assert_eq!(of_array("ARRAY['a'::text, NULL::text]", ScalarKind::Text), (Some(json!(["a", null])), None));
         assert_eq!(of_array("ARRAY[1, 2]", ScalarKind::Int4), (Some(json!([1, 2])), None));
         assert_eq!(of("NULL::character varying", ScalarKind::Text), (None, None));
+    }
+
+    #[test]
+    fn a_padded_columns_default_is_padded() {
+        let of = |name| constant_or_expression("'ß b'::bpchar", &SourceType::new(name, ScalarKind::Text)).0;
+        assert_eq!(of("character(5)"), Some(json!("ß b  ")));
+        assert_eq!(of("character(2)"), Some(json!("ß b")));
+        assert_eq!(of("bpchar"), Some(json!("ß b")));
     }
 
     #[test]

@@ -145,7 +145,7 @@ async fn every_case_is_planned_and_generated_as_recorded() {
                     recorded.push((format!("{prefix}schema.ts"), without_fingerprint(&code.schema_ts, &plan)));
                     recorded.push((format!("{prefix}migrate.ts"), without_fingerprint(&code.migrate_ts, &plan)));
                 }
-                Err(errors) => errors.iter().for_each(|error| messages.push_str(&format!("{error}\n\n"))),
+                Err(errors) => messages.extend(errors.iter().map(|error| format!("{error}\n\n"))),
             }
         }
         if !messages.is_empty() {
@@ -158,7 +158,8 @@ async fn every_case_is_planned_and_generated_as_recorded() {
                 kept.insert(format!("{name}.snap"));
             }
         });
-        let stale = listed(&case.folder).into_iter().filter(|file| file.ends_with(".snap") && !kept.contains(file));
+        let files = listed(&case.folder).into_iter();
+        let stale = files.filter(|file| file.strip_suffix(".snap").is_some() && !kept.contains(file));
         failures.extend(stale.map(|file| format!("{}/{file} is of nothing any more", case.name)));
     }
     let folder = projects.path().to_owned();

@@ -283,7 +283,7 @@ pub struct FieldConfig {
     pub field_type: ComputedType,
     /// The value that every document has.
     pub value: Option<serde_json::Value>,
-    /// An expression over the row's columns, such as `first_name ~ " " ~ last_name` or `address.city`.
+    /// An expression over the row's columns, such as `first_name ~ " " ~ (last_name or "")` or `address.city`.
     pub expression: Option<String>,
     /// What the expression's null becomes.
     #[serde(default)]

@@ -5,6 +5,7 @@ use minijinja::{Environment, UndefinedBehavior};
 
 use super::json::json_to_value;
 use super::{RowContext, Transform};
+use crate::catalog::{Column, ScalarKind};
 use crate::names::FieldName;
 use crate::plan::{Conversion, FieldType, PlanField};
 use crate::record::{Record, RejectCode, RowError};
@@ -17,7 +18,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
-/// An expression over a row's columns, in the syntax of Jinja: `first_name ~ " " ~ last_name`, `address.city`,
+/// An expression over a row's columns, in the syntax of Jinja: `first_name ~ " " ~ (last_name or "")`, `address.city`,
 /// `price * 100 if price else none`, `status | upper`.
 ///
 /// Texts, dates, times, uuids and decimals are texts in it (`amount | float` makes a number of one), integers and
@@ -45,6 +46,29 @@ impl Expression {
             self.0.undeclared_variables(false).into_iter().filter(|name| !is_known(name)).collect();
         names.sort_unstable();
         names.iter().map(|name| FieldName::from(name.as_str())).collect()
+    }
+
+    /// Whether a NULL would become the word that NULL is printed as, as in `first_name ~ last_name`: tried with a row
+    /// that has NULL wherever it may.
+    #[must_use]
+    pub(crate) fn words_null(&self, columns: &[Column]) -> bool {
+        let sample = |column: &Column| match column.source_type.scalar {
+            _ if column.nullable => minijinja::Value::from(()),
+            _ if column.source_type.array => minijinja::Value::from(Vec::<String>::new()),
+            ScalarKind::Bool => minijinja::Value::from(true),
+            ScalarKind::Int4 | ScalarKind::Int8 | ScalarKind::Float8 => minijinja::Value::from(1),
+            ScalarKind::Json | ScalarKind::Hstore | ScalarKind::Composite => {
+                minijinja::Value::from_pairs(std::iter::empty::<(&str, &str)>())
+            }
+            _ => minijinja::Value::from("1"),
+        };
+        let context = minijinja::Value::from_pairs(columns.iter().map(|column| (column.name.as_str(), sample(column))));
+        let null = minijinja::Value::from(()).to_string();
+        let result = self.0.eval(context).ok();
+        result
+            .as_ref()
+            .and_then(minijinja::Value::as_str)
+            .is_some_and(|text| text.to_lowercase().contains(&null.to_lowercase()))
     }
 
     /// Its value for a row; [`Value::Null`] for `none`.
@@ -141,6 +165,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::catalog::SourceType;
     use crate::record::RecordShape;
     use crate::value::TimeKind;
 
@@ -175,6 +200,24 @@ mod tests {
         assert_eq!(evaluate("age > 18", &FieldType::Boolean).unwrap(), Value::Bool(true));
         let lines = Value::Array(vec![Value::text("a"), Value::text("b")]);
         assert_eq!(evaluate("address.lines", &FieldType::Any).unwrap(), lines);
+    }
+
+    #[test]
+    fn null_that_would_be_a_word_is_found_beforehand() {
+        let column = |name: &str, scalar, nullable| Column {
+            nullable,
+            ..Column::new(name.into(), SourceType::new(format!("{scalar:?}"), scalar))
+        };
+        let columns = [column("first", ScalarKind::Text, false), column("nick", ScalarKind::Text, true)];
+        let words = |text: &str| Expression::parse(text).unwrap().words_null(&columns);
+        for text in ["first ~ nick", "nick | upper ~ first", "[first, nick] | join(', ')"] {
+            assert!(words(text), "{text}");
+        }
+        for text in
+            ["nick", "nick or first", "first ~ (nick or '')", "first if nick is none else nick ~ first", "first ~ 1"]
+        {
+            assert!(!words(text), "{text}");
+        }
     }
 
     #[test]

@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(parse("null"), (Value::Null, false));
     }
 
-    /// Without `serde_json`'s feature `float_roundtrip` it is read as 31.245_270_191_439_44, the next double.
+    /// Without `serde_json`'s feature `float_roundtrip` it is read as `31.24527019143944`, the next double.
     #[test]
     fn a_plans_doubles_are_read_exactly() {
         let json = serde_json::from_str("31.245270191439438").unwrap();

@@ -39,7 +39,7 @@ impl Builder<'_> {
                     Err(reason) => {
                         issue(
                             format!("the expression of {table}.{name} cannot be read: {reason}"),
-                            "write one such as: first_name ~ \" \" ~ last_name",
+                            "write one such as: first_name ~ \" \" ~ (last_name or \"\")",
                         );
                         return None;
                     }
@@ -50,6 +50,14 @@ impl Builder<'_> {
                     issue(
                         format!("the expression of {table}.{name} names {unknown}, which is no column"),
                         &suggest(unknown.as_str(), &known),
+                    );
+                    return None;
+                }
+                // A text that says so itself is meant.
+                if !text.to_lowercase().contains("none\"") && expression.words_null(&schema.columns) {
+                    issue(
+                        format!("the expression of {table}.{name} takes NULL for the text \"none\""),
+                        "write what NULL becomes: (last_name or \"\")",
                     );
                     return None;
                 }

@@ -3,5 +3,7 @@
 
 pub mod ari_cms;
 pub mod convex_bench;
+pub mod large_table;
 pub mod local_stack;
+pub mod peak_memory;
 pub mod project;

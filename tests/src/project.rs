@@ -9,11 +9,106 @@ use serde_json::{Value, json};
 use crate::ari_cms::{Scenario, parents, schema_sql, seed_sql};
 use crate::local_stack::{ConvexLocal, Error, Result, Supabase, SupabaseOptions};
 
+/// How cargo builds the migrate programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// As the running program was built.
+    Own,
+    /// As they are shipped.
+    Release,
+}
+
+/// A folder with a `migrate.toml`, and the migrate programs run in it as a person would.
+#[derive(Debug)]
+pub struct ProjectFolder {
+    path: PathBuf,
+    programs: PathBuf,
+}
+
+/// Where a migrate program finds Convex.
+#[derive(Debug, Clone, Copy)]
+pub struct Deployment<'a> {
+    /// Its address.
+    pub url: &'a str,
+    /// Its admin key.
+    pub admin_key: &'a str,
+}
+
+impl ProjectFolder {
+    /// A project in `path`, which the caller makes, and the programs built in `profile`.
+    ///
+    /// # Errors
+    /// When cargo fails.
+    pub async fn new(path: &Path, profile: Profile) -> Result<Self> {
+        let programs = tokio::task::spawn_blocking(move || build_programs(profile))
+            .await
+            .map_err(|error| Error::new(format!("failed to build the migrate programs: {error}")))??;
+        Ok(Self { path: path.to_owned(), programs })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A migrate program in this folder, with both sides' settings in its environment.
+    #[must_use]
+    pub fn program(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        supabase: &Supabase,
+        convex: Option<Deployment<'_>>,
+    ) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command.current_dir(&self.path).args(arguments);
+        command.env("SUPABASE_URL", supabase.url()).env("SUPABASE_SECRET_KEY", supabase.secret_key());
+        if let Some(Deployment { url, admin_key }) = convex {
+            command.env("CONVEX_SELF_HOSTED_URL", url).env("CONVEX_SELF_HOSTED_ADMIN_KEY", admin_key);
+        }
+        command
+    }
+
+    /// The folder of the newest run.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn newest_run(&self) -> Result<PathBuf> {
+        let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to find a run: {error}"));
+        let runs = std::fs::read_dir(self.path.join(".migrate")).map_err(|error| failed(&error))?;
+        let newest = runs.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).max();
+        newest.ok_or_else(|| failed(&"there is none"))
+    }
+
+    /// The report of the newest run.
+    ///
+    /// # Errors
+    /// When there is none, or it is no JSON.
+    pub fn report(&self) -> Result<Value> {
+        let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to read the report: {error}"));
+        let path = self.newest_run()?.join("report.json");
+        let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
+        serde_json::from_str(&text).map_err(|error| failed(&error))
+    }
+}
+
+/// Runs a program to its end and takes what it prints.
+///
+/// # Errors
+/// When it cannot be started.
+pub async fn output(mut command: Command) -> Result<Output> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = tokio::task::spawn_blocking(move || command.output()).await;
+    output
+        .map_err(|error| Error::new(format!("failed to run {name}: {error}")))?
+        .map_err(|error| Error::new(format!("failed to run {name}: {error}")))
+}
+
 /// A project, set up in a folder: Supabase has its rows, nothing is migrated yet.
 #[derive(Debug)]
 pub struct Project {
-    folder: PathBuf,
-    programs: PathBuf,
+    folder: ProjectFolder,
     /// The Supabase side.
     pub supabase: Supabase,
     /// The Convex side, once it is deployed.
@@ -26,27 +121,36 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Builds the migrate programs beside the running one, and gives their folder.
+/// Builds the migrate programs in the running one's target folder, and gives the folder they are in.
 ///
 /// # Errors
 /// When cargo fails.
-pub fn build_programs() -> Result<PathBuf> {
+pub fn build_programs(profile: Profile) -> Result<PathBuf> {
     let own = std::env::current_exe().map_err(|error| Error::new(format!("failed to find this program: {error}")))?;
     let mut folder = own.parent().unwrap_or(Path::new(".")).to_owned();
     if folder.file_name() == Some(OsStr::new("deps")) {
         folder.pop();
     }
     let target = folder.parent().unwrap_or(Path::new("."));
+    let is_release = profile == Profile::Release || folder.ends_with("release");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(repository())
         .args(["build", "--quiet", "-p", "migrate-cli", "--bins", "--target-dir"])
         .arg(target);
-    if folder.file_name() == Some(OsStr::new("release")) {
+    if is_release {
         cargo.arg("--release");
     }
+    // Cargo tells a program that it runs about that program's package. Passed on, this would be news to build scripts
+    // that ask for it, such as ring's: all that depends on them would be built again, here and by the next cargo.
+    for (name, _) in std::env::vars_os() {
+        let is_of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(is_of_package) {
+            cargo.env_remove(name);
+        }
+    }
     match cargo.status() {
-        Ok(status) if status.success() => Ok(folder),
+        Ok(status) if status.success() => Ok(target.join(if is_release { "release" } else { "debug" })),
         Ok(status) => Err(Error::new(format!("failed to build the migrate programs: {status}"))),
         Err(error) => Err(Error::new(format!("failed to start cargo: {error}"))),
     }
@@ -74,19 +178,17 @@ impl Project {
     /// When a part of the stack does not start, or the SQL fails.
     pub async fn with_tables(folder: &Path, sql: Vec<String>, configuration: &str) -> Result<Self> {
         let failed = |error: std::io::Error| Error::new(format!("failed to set up {}: {error}", folder.display()));
-        let programs = tokio::task::spawn_blocking(build_programs)
-            .await
-            .map_err(|error| Error::new(format!("failed to build the migrate programs: {error}")))??;
+        let project = ProjectFolder::new(folder, Profile::Own).await?;
         std::fs::create_dir_all(folder.join("convex")).map_err(failed)?;
         std::fs::write(folder.join("migrate.toml"), configuration).map_err(failed)?;
         let supabase = Supabase::start(SupabaseOptions { sql, ..SupabaseOptions::default() }).await?;
-        Ok(Self { folder: folder.to_owned(), programs, supabase, convex: None, scenario: None })
+        Ok(Self { folder: project, supabase, convex: None, scenario: None })
     }
 
     /// The project's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.folder.path()
     }
 
     /// Deploys the project's functions to convex-local, as `npx convex deploy` would, and puts the example's parents in.
@@ -102,7 +204,7 @@ impl Project {
     /// # Errors
     /// As there.
     pub async fn deploy_with(&mut self, variables: &[(&str, &str)]) -> Result<()> {
-        let convex = ConvexLocal::start_with(&self.folder, variables).await?;
+        let convex = ConvexLocal::start_with(self.folder.path(), variables).await?;
         let Some(scenario) = self.scenario else {
             self.convex = Some(convex);
             return Ok(());
@@ -131,14 +233,8 @@ impl Project {
     /// A migrate program with the project's settings in its environment, in the project's folder.
     #[must_use]
     pub fn program(&self, name: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.programs.join(name));
-        command.current_dir(&self.folder).args(arguments);
-        command.env("SUPABASE_URL", self.supabase.url()).env("SUPABASE_SECRET_KEY", self.supabase.secret_key());
-        if let Some(convex) = &self.convex {
-            command.env("CONVEX_SELF_HOSTED_URL", convex.url());
-            command.env("CONVEX_SELF_HOSTED_ADMIN_KEY", convex.admin_key());
-        }
-        command
+        let convex = self.convex.as_ref().map(|convex| Deployment { url: convex.url(), admin_key: convex.admin_key() });
+        self.folder.program(name, arguments, &self.supabase, convex)
     }
 
     /// Runs a migrate program to its end.
@@ -146,11 +242,7 @@ impl Project {
     /// # Errors
     /// When it cannot be started.
     pub async fn run(&self, name: &str, arguments: &[&str]) -> Result<Output> {
-        let mut command = self.program(name, arguments);
-        let output = tokio::task::spawn_blocking(move || command.output()).await;
-        output
-            .map_err(|error| Error::new(format!("failed to run {name}: {error}")))?
-            .map_err(|error| Error::new(format!("failed to run {name}: {error}")))
+        output(self.program(name, arguments)).await
     }
 
     /// The report of the newest run.
@@ -158,9 +250,7 @@ impl Project {
     /// # Errors
     /// When there is none, or it is no JSON.
     pub fn report(&self) -> Result<Value> {
-        let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to read the report: {error}"));
-        let text = std::fs::read_to_string(self.newest_run()?.join("report.json")).map_err(|error| failed(&error))?;
-        serde_json::from_str(&text).map_err(|error| failed(&error))
+        self.folder.report()
     }
 
     /// The rejects of a table in the newest run, one value for each line; none where there is no file.
@@ -168,7 +258,7 @@ impl Project {
     /// # Errors
     /// When there is no run, or a line is no JSON.
     pub fn rejects(&self, table: &str) -> Result<Vec<Value>> {
-        let path = self.newest_run()?.join("rejects").join(format!("{table}.jsonl"));
+        let path = self.folder.newest_run()?.join("rejects").join(format!("{table}.jsonl"));
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -176,13 +266,5 @@ impl Project {
         };
         let failed = |error| Error::new(format!("failed to read {}: {error}", path.display()));
         text.lines().map(|line| serde_json::from_str(line).map_err(failed)).collect()
-    }
-
-    /// The folder of the newest run.
-    fn newest_run(&self) -> Result<PathBuf> {
-        let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to find a run: {error}"));
-        let runs = std::fs::read_dir(self.folder.join(".migrate")).map_err(|error| failed(&error))?;
-        let newest = runs.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).max();
-        newest.ok_or_else(|| failed(&"there is none"))
     }
 }

@@ -1,0 +1,67 @@
+//! The memory that `migrate-run` needs, by the size of the table: run it with `--release`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use migrate_tests::large_table::LargeTable;
+use migrate_tests::local_stack::{Error, Result};
+use migrate_tests::peak_memory::Measured;
+use migrate_tests::project::Profile;
+
+const MIB: f64 = 1_048_576.0;
+
+/// Measures the peak memory of migrate-run on tables of several sizes.
+///
+/// Each table is migrated from a real Postgres and PostgREST into convex-bench, a stand-in for Convex, by the release
+/// build of migrate-run. Its rows have about 500 bytes and refer to a table of 1,000. Fails when a count of the report
+/// or of convex-bench is not the number of rows, and when a peak is over the limit.
+#[derive(Debug, Parser)]
+#[command(name = "memory")]
+struct Arguments {
+    /// Sizes of the table, one run each
+    #[arg(long, value_delimiter = ',', value_name = "ROWS,…", default_values_t = [20_000, 200_000])]
+    rows: Vec<u32>,
+    /// Highest peak that is accepted, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 150)]
+    limit: u32,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { rows, limit } = Arguments::parse();
+    match measure(&rows, limit).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("memory: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs every size before it judges, so that a failure shows all figures.
+async fn measure(sizes: &[u32], limit: u32) -> Result<()> {
+    eprintln!("building the release programs, then a run for each size …");
+    println!("{:>12} {:>12} {:>10} {:>10} {:>10}", "rows", "bytes/row", "seconds", "rows/s", "peak MiB");
+    let mut over = Vec::new();
+    for rows in sizes {
+        let failed = |error: std::io::Error| Error::new(format!("failed to make a temporary folder: {error}"));
+        let folder = tempfile::tempdir().map_err(failed)?;
+        let table = LargeTable::set_up(folder.path(), *rows, Profile::Release).await?;
+        let bytes = table.bytes_per_row().await?;
+        let Measured { elapsed, peak_bytes, .. } = table.migrate().await?;
+        let (seconds, peak) = (elapsed.as_secs_f64(), mebibytes(peak_bytes));
+        println!("{rows:>12} {bytes:>12.0} {seconds:>10.1} {:>10.0} {peak:>10.1}", f64::from(*rows) / seconds);
+        if peak > f64::from(limit) {
+            over.push(format!("{peak:.1} MiB for {rows} rows"));
+        }
+    }
+    if over.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(format!("the peak is over {limit} MiB: {}", over.join(", "))))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / MIB
+}

@@ -180,7 +180,7 @@ fn mapped(map: &[(&str, &str)], text: &str) -> String {
 fn escaped(key: &str) -> String {
     let bytes = key.bytes().enumerate().map(|(place, byte)| {
         let is_leading = place == 0 && (byte == b'$' || byte == b'_');
-        if byte < 0x20 || byte > 0x7e || byte == b'%' || is_leading {
+        if !(0x20..=0x7e).contains(&byte) || byte == b'%' || is_leading {
             format!("%{byte:02X}")
         } else {
             char::from(byte).to_string()

@@ -78,7 +78,7 @@ impl Mode {
 
     /// Whether a value must be left out because its type cannot hold it.
     fn is_nulled(self, table: &str, row: &str, column: &str) -> bool {
-        self == Self::Options && NULLED.iter().any(|case| *case == (table, row, column))
+        self == Self::Options && NULLED.contains(&(table, row, column))
     }
 
     /// What must be counted as lossy.

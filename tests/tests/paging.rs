@@ -527,7 +527,7 @@ async fn the_source_keeps_its_promises_with_a_key_and_without() {
         .map(|row| vec![Value::text(row.get::<_, &str>(0)), Value::Int64(row.get(1)), Value::Int64(row.get(2))])
         .collect();
     let keyless: Vec<Vec<Value>> = client
-        .query("select ctid::text, n::bigint from keyless order by ctid", &[])
+        .query("select ctid::text, n::bigint from keyless order by keyless.ctid", &[])
         .await
         .unwrap()
         .iter()

@@ -19,9 +19,10 @@ const ATTEMPTS: u32 = 5;
 const START_LIMIT: Duration = Duration::from_mins(1);
 const RELOADED: &str = "Schema cache loaded";
 
-/// Roles of a cluster, which its databases share. The lock keeps two projects from creating them at once.
+/// Roles of a cluster, which its databases share. The lock keeps two projects from creating them at once; it is held
+/// until the script, one transaction, is committed.
 const ROLES_SQL: &str = "
-    select pg_advisory_lock(20260408);
+    select pg_advisory_xact_lock(20260408);
     do $$
     begin
         if not exists (select from pg_roles where rolname = 'authenticator') then
@@ -32,8 +33,7 @@ const ROLES_SQL: &str = "
             grant anon, authenticated, service_role to authenticator;
         end if;
     end
-    $$;
-    select pg_advisory_unlock(20260408);";
+    $$;";
 
 /// How a project is set up.
 #[derive(Debug, Clone)]

@@ -164,7 +164,7 @@ async fn migrated(mode: Mode) -> Run {
     let folder = folder();
     let mut project = Project::with_tables(folder.path(), vec![SCHEMA.to_owned()], mode.configuration()).await.unwrap();
     run(&project, mode, "migrate-discover", &[], 0).await;
-    run(&project, mode, "migrate-plan", &[], 0).await;
+    run(&project, mode, "migrate-plan", &["--write"], 0).await;
     project.deploy().await.unwrap();
     run(&project, mode, "migrate-run", &["--quiet"], 3).await;
     let documents = documents(&project).await;

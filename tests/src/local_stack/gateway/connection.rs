@@ -41,7 +41,11 @@ impl Listener for CuttableListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             match self.0.accept().await {
-                Ok((inner, address)) => return (CuttableStream { inner, cut: Cut::default() }, address),
+                Ok((inner, address)) => {
+                    // An answer's last piece is not kept back until the one before it is acknowledged.
+                    let _ = inner.set_nodelay(true);
+                    return (CuttableStream { inner, cut: Cut::default() }, address);
+                }
                 // Out of file handles, most likely: others may be closed soon.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use migrate_core::plan::{ConfigError, MigrateConfig, read_config};
+use migrate_core::catalog::{CATALOG_VERSION, Catalog};
+use migrate_core::plan::{ConfigError, MigrateConfig, PLAN_VERSION, Plan, read_config};
 use migrate_core::{Error, ErrorKind, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,10 +14,10 @@ fn io_error(action: &str, path: &Path, error: std::io::Error) -> Error {
 }
 
 /// The configuration with its text; the defaults where there is no file and `required` is false.
-pub(crate) fn config(path: &Path) -> Result<(MigrateConfig, String), ConfigFailure> {
+pub(crate) fn config(path: &Path, required: bool) -> Result<(MigrateConfig, String), ConfigFailure> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !required => {
             return Ok((MigrateConfig::default(), String::new()));
         }
         Err(error) => return Err(ConfigFailure::Io(io_error("read the configuration", path, error))),
@@ -32,6 +33,40 @@ pub(crate) enum ConfigFailure {
     Io(Error),
     /// Its text is wrong.
     Text(Box<ConfigError>),
+}
+
+/// A file format with a version in it.
+pub(crate) trait Versioned {
+    /// The version this program reads and writes.
+    const VERSION: u32;
+    /// The version of the file.
+    fn version(&self) -> u32;
+}
+
+impl Versioned for Catalog {
+    const VERSION: u32 = CATALOG_VERSION;
+    fn version(&self) -> u32 {
+        self.version
+    }
+}
+
+impl Versioned for Plan {
+    const VERSION: u32 = PLAN_VERSION;
+    fn version(&self) -> u32 {
+        self.version
+    }
+}
+
+/// Reads a JSON file that a command before this one wrote, of this program's version.
+pub(crate) fn read_current<T: DeserializeOwned + Versioned>(path: &Path, made_by: &str) -> Result<T> {
+    let read: T = read_json(path, made_by)?;
+    if read.version() == T::VERSION {
+        return Ok(read);
+    }
+    let message = format!("read a file of format {}; this program knows {}", read.version(), T::VERSION);
+    Err(Error::new(ErrorKind::Config, message)
+        .with_context("file", path.display())
+        .with_remedy(format!("make it anew: {made_by}")))
 }
 
 /// Reads a JSON file that a command before this one wrote.

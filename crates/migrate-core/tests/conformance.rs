@@ -163,6 +163,15 @@ async fn retry_waits_as_long_as_it_is_told_and_gives_up() {
     let sink = Retry::new(Faulty::new(MemorySink::default(), faults.clone()), policy, silent());
     assert_eq!(sink.write_batch(batch).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(faults.count("write_batch"), 4);
+
+    // A day is not waited for: the run ends, and can go on tomorrow.
+    let faults = Faults::default();
+    let day = || Error::new(ErrorKind::RateLimited, "write today").with_retry_after(Duration::from_hours(24));
+    faults.fail("write_batch", 1, When::Before, day);
+    let sink = Retry::new(Faulty::new(MemorySink::default(), faults.clone()), RetryPolicy::default(), silent());
+    let error = sink.write_batch(batch).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::RateLimited && error.to_string().contains("86400"), "{error}");
+    assert_eq!(faults.count("write_batch"), 1);
 }
 
 #[tokio::test]

@@ -19,7 +19,13 @@ const MIB: f64 = 1_048_576.0;
 #[command(name = "memory")]
 struct Arguments {
     /// Sizes of the table, one run each
-    #[arg(long, value_delimiter = ',', value_name = "ROWS,…", default_values_t = [20_000, 200_000])]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "ROWS,…",
+        value_parser = clap::value_parser!(u32).range(1..),
+        default_values_t = [20_000, 200_000],
+    )]
     rows: Vec<u32>,
     /// Highest peak that is accepted, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 150)]
@@ -58,7 +64,8 @@ async fn measure(sizes: &[u32], limit: u32) -> Result<()> {
     if over.is_empty() {
         return Ok(());
     }
-    Err(Error::new(format!("the peak is over {limit} MiB: {}", over.join(", "))))
+    let remedy = "find what migrate-run keeps by the row, for example with heaptrack";
+    Err(Error::new(format!("the peak is over {limit} MiB: {}; {remedy}", over.join(", "))))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "one digit after the point is shown")]

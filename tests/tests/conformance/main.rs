@@ -25,7 +25,7 @@ fn name(text: &str) -> TableName {
 /// Repeats at once, and often enough for every fault that a test plans.
 fn eager() -> RetryPolicy {
     let delay = Duration::from_millis(1);
-    RetryPolicy { first_delay: delay, longest_delay: delay, repeats: 8, jitter_seed: Some(7) }
+    RetryPolicy { first_delay: delay, longest_delay: delay, repeats: 8, jitter_seed: Some(7), ..RetryPolicy::default() }
 }
 
 fn silent() -> Arc<dyn Observer> {

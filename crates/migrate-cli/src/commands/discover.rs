@@ -56,8 +56,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn main(arguments: Arguments) -> u8 {
-    let path = &arguments.project.config;
-    let (config, _) = match arguments.project.read() {
+    let path = arguments.project.config_path();
+    let read = if arguments.init { arguments.project.read_or_default() } else { arguments.project.read() };
+    let (config, _) = match read {
         Ok(read) => read,
         Err(code) => return code,
     };

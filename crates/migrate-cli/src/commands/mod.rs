@@ -67,15 +67,21 @@ fn with_runtime(command: impl Future<Output = u8>) -> u8 {
 #[derive(Debug, Args)]
 struct ProjectArguments {
     /// The configuration; catalog.json, plan.json and .migrate/ are beside it
-    #[arg(long, default_value = "migrate.toml", value_name = "FILE")]
-    config: PathBuf,
+    ///
+    /// Without it, migrate.toml in this folder; where that is not there, the defaults.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArguments,
 }
 
 impl ProjectArguments {
     fn folder(&self) -> &Path {
-        self.config.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        self.config_path().parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    fn config_path(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new("migrate.toml"))
     }
 
     fn catalog(&self) -> PathBuf {
@@ -89,7 +95,17 @@ impl ProjectArguments {
     /// The configuration and its text; what is wrong is printed, and the exit code returned.
     fn read(&self) -> std::result::Result<(MigrateConfig, String), u8> {
         self.output.apply();
-        files::config(&self.config).map_err(|failure| match failure {
+        self.read_file(self.config.is_some())
+    }
+
+    /// As [`ProjectArguments::read`], for a command that may make the file.
+    fn read_or_default(&self) -> std::result::Result<(MigrateConfig, String), u8> {
+        self.output.apply();
+        self.read_file(false)
+    }
+
+    fn read_file(&self, required: bool) -> std::result::Result<(MigrateConfig, String), u8> {
+        files::config(self.config_path(), required).map_err(|failure| match failure {
             ConfigFailure::Io(error) => fail(&error, exit::SETUP),
             ConfigFailure::Text(error) => {
                 output::error(&error.to_string());

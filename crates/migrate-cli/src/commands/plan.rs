@@ -50,14 +50,14 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         Ok(read) => read,
         Err(code) => return code,
     };
-    let catalog: Catalog = match files::read_json(&arguments.project.catalog(), "migrate-discover") {
+    let catalog: Catalog = match files::read_current(&arguments.project.catalog(), "migrate-discover") {
         Ok(catalog) => catalog,
         Err(error) => return fail(&error, exit::SETUP),
     };
     let plan = match build_plan(&config, &catalog, &CONVEX_RULES) {
         Ok(plan) => plan,
         Err(issues) => {
-            let file = arguments.project.config.display().to_string();
+            let file = arguments.project.config_path().display().to_string();
             for error in ConfigError::from_issues(&file, &text, &issues) {
                 output::error(&error.to_string());
             }

@@ -115,7 +115,7 @@ struct Run {
 
 /// Everything up to the first write: files, keys, both sides' checks, and last the run folder.
 async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
-    let plan: Plan = files::read_json(&arguments.project.plan(), "migrate-plan")?;
+    let plan: Plan = files::read_current(&arguments.project.plan(), "migrate-plan")?;
     let environment = Environment::read(arguments.project.folder())?;
     let mut settings = supabase(&environment, config, arguments.allow_partial)?;
     settings.filters = plan
@@ -159,7 +159,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
 
 /// A plan is for the schema it was made for: what has changed since would be lost or refused row by row.
 async fn refuse_drift(arguments: &Arguments, plan: &Plan, source: &dyn Source) -> Result<()> {
-    let planned: Catalog = files::read_json(&arguments.project.catalog(), "migrate-discover")?;
+    let planned: Catalog = files::read_current(&arguments.project.catalog(), "migrate-discover")?;
     let drifted = |message: &str, remedy: &str| Err(Error::new(ErrorKind::Config, message).with_remedy(remedy));
     if planned.digest(plan.source_tables()) != plan.source_schema {
         return drifted("use plan.json: catalog.json is of another schema than it was made for", "run: migrate-plan");

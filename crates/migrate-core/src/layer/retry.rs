@@ -17,8 +17,10 @@ use crate::source::{KeyRange, Page, PageRequest, Source};
 pub struct RetryPolicy {
     /// Delay before the second attempt.
     pub first_delay: Duration,
-    /// Longest delay; a longer `Retry-After` is honoured all the same.
+    /// Longest delay of our own.
     pub longest_delay: Duration,
+    /// Longest `Retry-After` that is waited for. A longer one ends the call: the run stops, and can go on later.
+    pub longest_asked: Duration,
     /// Repeats after the first attempt.
     pub repeats: usize,
     /// Seed of the jitter; random where it is `None`.
@@ -30,6 +32,7 @@ impl Default for RetryPolicy {
         Self {
             first_delay: Duration::from_millis(500),
             longest_delay: Duration::from_secs(30),
+            longest_asked: Duration::from_mins(5),
             repeats: 8,
             jitter_seed: None,
         }
@@ -82,7 +85,11 @@ impl<T> Retry<T> {
             let Some(delay) = delays.next() else {
                 return Err(error.with_context("attempts", attempt));
             };
-            let delay = error.retry_after().map_or(delay, |asked| asked.max(delay));
+            let asked = error.retry_after().unwrap_or_default();
+            if asked > self.policy.longest_asked {
+                return Err(error.with_context("seconds to wait, as it says", asked.as_secs()));
+            }
+            let delay = asked.max(delay);
             self.tell(operation, table, attempt, delay, &error);
             tokio::time::sleep(delay).await;
             attempt += 1;

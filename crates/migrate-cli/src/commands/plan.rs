@@ -11,6 +11,8 @@ use crate::{exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-plan", "plan the project in this folder"),
+    ("migrate-plan --write", "and convex/schema.ts, if you have none"),
+    ("migrate-plan --explain orders.total", "which rule decided, and why"),
     ("migrate-plan --config cms/migrate.toml", "plan another one"),
     ("migrate-plan --json | jq .fingerprint", "what names the plan in reports"),
 ];
@@ -18,8 +20,8 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// Writes plan.json and the Convex functions that migrate-run calls; works offline
 ///
 /// Reads migrate.toml and, beside it, catalog.json, which migrate-discover makes. Writes plan.json there, and schema.ts
-/// and migrate.ts into convex/ or the folder that migrate.toml names. A file that it did not generate is never
-/// overwritten. All that is wrong in migrate.toml is shown at once, each with its line.
+/// and migrate.ts into convex/migration/ or the folder that migrate.toml names. A file that it did not generate is
+/// never overwritten. All that is wrong in migrate.toml is shown at once, each with its line.
 ///
 /// The next steps are `npx convex deploy` and `migrate-run --dry-run`.
 #[derive(Debug, Parser)]

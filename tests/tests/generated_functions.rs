@@ -74,6 +74,7 @@ fn plan(legacy_ids: LegacyIds, public_functions: bool) -> Plan {
         fields,
         indexes: vec![],
         filter: None,
+        part_of: None,
         alternate_keys: vec![],
         dropped: vec![],
         not_enforced: vec![],

@@ -68,6 +68,7 @@ fn table(source: &str, sink: &str, fields: Vec<PlanField>, indexes: Vec<PlanInde
         fields,
         indexes,
         filter: None,
+        part_of: None,
         alternate_keys: vec![],
         dropped: vec![],
         not_enforced: vec![],

@@ -101,7 +101,11 @@ impl Preparer {
     fn convert(&self, record: Record) -> Result<Row> {
         let (key, place) = place_of(&self.table.source, &record)?;
         let mut context = RowContext::default();
-        let outcome = self.chain.apply(&record, &mut context).map(|converted| Fate::Converted(Box::new(converted)));
+        let outcome = self.chain.apply(&record, &mut context).map(|converted| {
+            // What is split off of a row is nothing where all of it is: then it has no document.
+            let is_empty = self.table.part_of.is_some() && converted.record.values.iter().all(Value::is_nothing);
+            if is_empty { Fate::Skipped } else { Fate::Converted(Box::new(converted)) }
+        });
         Ok(Row { key, place, original: record, outcome, changes: context.changes, misses: Vec::new() })
     }
 

@@ -90,7 +90,8 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
     }
     let mut levels: BTreeMap<usize, Vec<Arc<PlanTable>>> = BTreeMap::new();
     for table in &shared.plan.tables {
-        if is_selected(&table.source) {
+        // What is split off of a table goes with it.
+        if is_selected(&table.source) || is_selected(table.read_from()) {
             levels.entry(table.level).or_default().push(Arc::new(table.clone()));
         } else {
             leave_out(shared, &table.source, TableStatus::NotSelected, None).await?;
@@ -210,9 +211,9 @@ async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<
         return Err(Error::new(ErrorKind::Interrupted, "begin the table: a stop was asked for"));
     }
     let mut partitions = shared.state.partitions(&table.source).await?;
-    let expected = shared.source.count(&table.source).await?;
+    let expected = shared.source.count(table.read_from()).await?;
     if partitions.is_empty() {
-        for range in shared.source.partitions(&table.source, &table.key, 1).await? {
+        for range in shared.source.partitions(table.read_from(), &table.key, 1).await? {
             let partition = PartitionId { table: table.source.clone(), range };
             let checkpoint = Checkpoint::default();
             shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
@@ -254,7 +255,7 @@ async fn link_table(
 /// Ends a table's turn: counts it again and tells how it stands.
 async fn close<T>(shared: &Arc<Shared>, table: &PlanTable, result: Result<T>) -> Result<()> {
     let counted = match result {
-        Ok(_) => shared.source.count(&table.source).await,
+        Ok(_) => shared.source.count(table.read_from()).await,
         Err(error) => Err(error),
     };
     match counted {

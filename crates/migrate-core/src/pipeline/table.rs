@@ -121,6 +121,7 @@ pub(super) fn read_ahead(
     let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
     let shared = shared.clone();
     let key: Arc<[FieldName]> = table.key.as_slice().into();
+    let read_from = table.read_from().clone();
     tokio::spawn(async move {
         loop {
             if shared.stop.is_requested() {
@@ -128,7 +129,7 @@ pub(super) fn read_ahead(
                 return;
             }
             let request = PageRequest {
-                table: partition.table.clone(),
+                table: read_from.clone(),
                 columns: columns.clone(),
                 key: key.clone(),
                 range: partition.range.clone(),

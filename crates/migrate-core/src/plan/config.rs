@@ -347,6 +347,9 @@ pub struct ColumnConfig {
     pub json_keys: Option<JsonKeys>,
     /// What becomes of a value that the type at the sink cannot hold.
     pub on_unfit: Option<Unfit>,
+    /// Keep the column in a table of its own at the sink, of this name, with the id of the row's document: what would make
+    /// documents too large. Columns with one name share a table.
+    pub split_off: Option<String>,
     /// Leave the column out.
     pub drop: bool,
 }

@@ -38,9 +38,12 @@ pub fn coverage(plan: &Plan, catalog: &Catalog) -> Vec<ColumnFate> {
         for column in &table.columns {
             let (fields, note) = match migrated {
                 Some(planned) => {
-                    let holding = planned.fields.iter().filter(|field| field.columns.contains(&column.name));
-                    let fields: Vec<String> =
-                        holding.map(|field| format!("{}.{}", planned.sink, field.field)).collect();
+                    let parts = plan.tables.iter().filter(|part| *part.read_from() == table.name);
+                    let fields: Vec<String> = parts
+                        .flat_map(|part| part.fields.iter().map(move |field| (part, field)))
+                        .filter(|(_, field)| field.columns.contains(&column.name))
+                        .map(|(part, field)| format!("{}.{}", part.sink, field.field))
+                        .collect();
                     let note = if planned.dropped.contains(&column.name) {
                         Some("dropped, as the configuration says")
                     } else if planned.key.contains(&column.name) {
@@ -64,15 +67,10 @@ pub fn coverage(plan: &Plan, catalog: &Catalog) -> Vec<ColumnFate> {
 pub fn explain(plan: &Plan, catalog: &Catalog, table: &TableName, column: &str) -> Option<String> {
     let known = catalog.table(table)?.column(column)?;
     let mut lines = vec![format!("{table}.{column}: {}", source_words(known))];
-    let planned = plan.tables.iter().find(|planned| planned.source == *table);
-    let fields: Vec<&PlanField> = planned
-        .iter()
-        .flat_map(|planned| &planned.fields)
-        .filter(|field| field.columns.contains(&known.name))
-        .collect();
-    for field in &fields {
-        let target = planned.map_or_else(String::new, |planned| format!("{}.", planned.sink));
-        lines.push(format!("  becomes {target}{}: {}", field.field, field.field_type));
+    let parts = plan.tables.iter().filter(|part| part.read_from() == table);
+    let fields = parts.flat_map(|part| part.fields.iter().map(move |field| (part, field)));
+    for (part, field) in fields.filter(|(_, field)| field.columns.contains(&known.name)) {
+        lines.push(format!("  becomes {}.{}: {}", part.sink, field.field, field.field_type));
         lines.push(format!("    decided by: {}", field.rule));
         lines.push(format!("    value: {}", conversion_words(&field.conversion)));
         lines.push(format!("    NULL: {}", null_words(field)));

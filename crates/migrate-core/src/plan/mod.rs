@@ -100,6 +100,9 @@ pub struct PlanTable {
     pub fields: Vec<PlanField>,
     /// Indexes of the sink's table, beside the one on the legacy id.
     pub indexes: Vec<PlanIndex>,
+    /// The table it is read from, where that is another's: of columns that are split off, `source` only names the part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<TableName>,
     /// Which rows are read, in the source's own filter syntax; all where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
@@ -123,11 +126,18 @@ pub struct PlanTable {
 impl Plan {
     /// The tables it rests on: migrated ones, then adopted ones.
     pub fn source_tables(&self) -> impl Iterator<Item = &TableName> {
-        self.tables.iter().map(|table| &table.source).chain(self.adopted.iter().map(|table| &table.source))
+        let migrated = self.tables.iter().filter(|table| table.part_of.is_none()).map(|table| &table.source);
+        migrated.chain(self.adopted.iter().map(|table| &table.source))
     }
 }
 
 impl PlanTable {
+    /// The table at the source that its rows are read from.
+    #[must_use]
+    pub fn read_from(&self) -> &TableName {
+        self.part_of.as_ref().unwrap_or(&self.source)
+    }
+
     /// Fields that the second pass sets.
     pub fn cut_fields(&self) -> impl Iterator<Item = &PlanField> {
         self.fields.iter().filter(|field| field.is_cut())

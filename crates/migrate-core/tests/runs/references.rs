@@ -1,7 +1,8 @@
-use migrate_core::ErrorKind;
 use migrate_core::catalog::{ForeignKey, TableSchema};
+use migrate_core::plan::coverage;
 use migrate_core::record::RejectCode;
 use migrate_core::report::Outcome;
+use migrate_core::{ErrorKind, Source as _};
 
 use super::{NULL, World, name};
 
@@ -149,4 +150,45 @@ async fn the_columns_of_a_reference_may_be_left_out() {
         world.rejects("notes").await,
         [r#"n3 reference_missing order: order: lines ["o1","3"] is not in the sink"#]
     );
+}
+
+#[tokio::test]
+async fn columns_that_are_split_off_have_documents_of_their_own() {
+    let mut world = World::new();
+    world.table("people", 1, ["id"], &[["ada"]]);
+    let rows = [["a1", "one", "long one", "ada"], ["a2", "two", NULL, "ada"], ["a3", "three", "long three", "nobody"]];
+    world.table("articles", 1, ["id", "title", "body", "author > people"], &rows);
+    let plan = world.plan("[tables.articles]\ncolumns.body.split_off = \"articleBodies\"").await;
+    assert_eq!(plan.tables.iter().map(|table| table.level).collect::<Vec<_>>(), [0, 1, 2]);
+    let report = world.complete(&plan).await;
+    assert_eq!(world.documents("articles"), ["a1 author=@people/ada title=one", "a2 author=@people/ada title=two"]);
+    assert_eq!(world.documents("articleBodies"), ["a1 articles_ref=@articles/a1 body=long one"]);
+    // The row without a body, and the one that is a reject, have no part: left out, not rejected again.
+    let part = &report.tables["articles+articleBodies"];
+    assert_eq!((part.source, part.inserted, part.skipped, part.rejected), (3, 1, 2, 0));
+    let catalog = world.source.discover().await.unwrap();
+    let columns = coverage(&plan, &catalog);
+    let body = columns.iter().find(|fate| fate.column.as_str() == "body").unwrap();
+    assert_eq!(body.fields, ["articleBodies.body"]);
+
+    world.forget();
+    let report = world.complete(&plan).await;
+    assert_eq!(report.tables["articles+articleBodies"].unchanged, 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_split_off_is_refused() {
+    let mut world = World::new();
+    world.table("people", 1, ["id"], &[]);
+    world.table("articles", 1, ["id", "title", "author > people"], &[]);
+    for (choice, reason) in [
+        ("columns.id.split_off = \"x\"", "part of the key"),
+        ("columns.author.split_off = \"x\"", "a reference"),
+        ("columns.title.split_off = \"people\"", "another table has it"),
+        ("columns.title.split_off = \"no name\"", "characters other than"),
+        ("columns.title = { split_off = \"x\", drop = true }", "no field"),
+    ] {
+        let issues = world.try_plan(&format!("[tables.articles]\n{choice}")).await.unwrap_err();
+        assert!(issues.iter().any(|issue| issue.message.contains(reason)), "{choice}: {issues:?}");
+    }
 }

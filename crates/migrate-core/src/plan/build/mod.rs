@@ -6,9 +6,10 @@ mod indexes;
 mod naming;
 mod references;
 mod select;
+mod split;
 mod types;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{MigrateConfig, TableConfig};
 use super::fingerprint::fingerprint;
@@ -47,7 +48,8 @@ impl PlanIssue {
 /// # Errors
 /// Every issue that was found, not only the first.
 pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) -> Result<Plan, Vec<PlanIssue>> {
-    let mut builder = Builder { config, catalog, rules, issues: Vec::new(), notes: Vec::new() };
+    let mut builder =
+        Builder { config, catalog, rules, issues: Vec::new(), notes: Vec::new(), part_names: BTreeSet::new() };
     builder.check_type_rules();
     builder.check_legacy_id_field();
     let selection = builder.select();
@@ -59,8 +61,10 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) 
         let settings = config.tables.get(&schema.name).cloned().unwrap_or_default();
         if settings.adopt.is_some() {
             adopted.extend(builder.adopted_table(schema, &settings, &parents));
-        } else {
-            tables.extend(builder.table(schema, &settings, &parents));
+        } else if let Some(table) = builder.table(schema, &settings, &parents) {
+            let (table, parts) = builder.split_off(schema, &settings, table, &parents);
+            tables.push(table);
+            tables.extend(parts);
         }
     }
     references::collect_alternate_keys(&mut tables, &adopted);
@@ -116,6 +120,8 @@ struct Builder<'a> {
     rules: &'a SinkRules,
     issues: Vec<PlanIssue>,
     notes: Vec<String>,
+    /// Names of the functions of tables for columns that are split off.
+    part_names: BTreeSet<String>,
 }
 
 impl Builder<'_> {
@@ -140,6 +146,7 @@ impl Builder<'_> {
             dropped,
             fields,
             indexes,
+            part_of: None,
             filter: settings.filter.clone(),
             alternate_keys: Vec::new(),
             comment: schema.comment.clone(),

@@ -38,6 +38,10 @@ impl<'a> Parents<'a> {
         Self { tables: selection.tables.iter().map(parent).collect(), sinks }
     }
 
+    pub(super) fn sinks(&self) -> impl Iterator<Item = &TableName> {
+        self.sinks.values()
+    }
+
     pub(super) fn sink(&self, table: &TableName) -> Option<&TableName> {
         self.sinks.get(table)
     }

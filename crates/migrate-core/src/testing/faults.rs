@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -27,6 +28,7 @@ struct Inner {
     calls: Vec<&'static str>,
     planned: Vec<Planned>,
     poison: Vec<(SourceKey, MakeError)>,
+    delays: Vec<(&'static str, Duration)>,
 }
 
 type MakeError = Box<dyn Fn() -> Error + Send>;
@@ -51,6 +53,11 @@ impl Faults {
     /// Fails the `call`-th call of `operation`, counted from 1.
     pub fn fail(&self, operation: &'static str, call: usize, when: When, error: impl Fn() -> Error + Send + 'static) {
         self.inner().planned.push(Planned { operation, call, when, error: Box::new(error) });
+    }
+
+    /// Lets every call of `operation` take this long.
+    pub fn delay(&self, operation: &'static str, duration: Duration) {
+        self.inner().delays.push((operation, duration));
     }
 
     /// Fails every write that has a record of this key.
@@ -84,6 +91,11 @@ impl Faults {
     }
 
     async fn around<R>(&self, operation: &'static str, call: impl Future<Output = Result<R>>) -> Result<R> {
+        let delay: Duration =
+            self.inner().delays.iter().filter(|(of, _)| *of == operation).map(|(_, delay)| *delay).sum();
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
         match self.strike(operation) {
             None => call.await,
             Some((When::Before, error)) => Err(error),

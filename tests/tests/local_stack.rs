@@ -456,3 +456,13 @@ fn processes_in(folder: &Path) -> usize {
     };
     processes.filter(uses).count()
 }
+
+/// A machine without Postgres gets one with the npm packages; `Postgres::start` then takes it.
+#[tokio::test]
+async fn postgres_comes_from_npm_where_none_is_installed() {
+    let postgres = Postgres::start_from_npm().await.unwrap();
+    let client = postgres.connect("postgres").await.unwrap();
+    let row = client.query_one("select current_setting('server_version')", &[]).await.unwrap();
+    assert!(row.get::<_, &str>(0).starts_with("17."), "{}", row.get::<_, &str>(0));
+    postgres.stop();
+}

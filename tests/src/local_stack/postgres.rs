@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::account::{can_reach, find_program};
+use super::account::{Account, can_reach, find_program};
 use super::error::{Context, Error, Result};
+use super::npm::ensure_postgres;
 use super::supervised::{Launch, Prepared, Supervised};
 
 const ATTEMPTS: u32 = 5;
@@ -32,17 +33,34 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Creates a cluster and starts its server on a free port.
+    /// Creates a cluster and starts its server on a free port: the Postgres that is installed, else the one from npm.
     ///
     /// # Errors
-    /// Postgres is not installed, or did not accept connections within 90 seconds; the message has its last output.
+    /// Neither can be run, or it did not accept connections within 90 seconds; the message has its last output.
     pub async fn start() -> Result<Self> {
-        for _ in 1..ATTEMPTS {
-            if let Some(postgres) = Self::start_once().await? {
+        let account = Account::for_servers()?;
+        match installed(|path| can_reach(account, path)) {
+            Some(programs) => Self::start_programs(programs).await,
+            None => Self::start_from_npm().await,
+        }
+    }
+
+    /// As [`Postgres::start`], with the one from npm, which is installed on first use.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_from_npm() -> Result<Self> {
+        let programs = tokio::task::spawn_blocking(ensure_postgres).await.context("install Postgres from npm")??;
+        Self::start_programs(programs).await
+    }
+
+    async fn start_programs((initdb, postgres): (PathBuf, PathBuf)) -> Result<Self> {
+        for _ in 0..ATTEMPTS {
+            if let Some(postgres) = Self::start_once(&initdb, &postgres).await? {
                 return Ok(postgres);
             }
         }
-        Self::start_once().await?.ok_or_else(|| Error::new("found no free port for Postgres in several attempts"))
+        Err(Error::new("found no free port for Postgres in several attempts"))
     }
 
     /// The server that the tests of this process share; it is started on first use and ends with the process.
@@ -55,9 +73,8 @@ impl Postgres {
     }
 
     /// `None` when something else took the port first.
-    async fn start_once() -> Result<Option<Self>> {
+    async fn start_once(initdb: &Path, postgres: &Path) -> Result<Option<Self>> {
         let prepared = Prepared::new()?;
-        let (initdb, postgres) = programs(|path| can_reach(prepared.account(), path))?;
         let port = free_port()?;
         let sockets = if prepared.path().as_os_str().len() < 80 { prepared.path().into() } else { PathBuf::new() };
         let launch = Launch::new("/bin/sh")
@@ -177,7 +194,7 @@ pub(super) fn free_port() -> Result<u16> {
 }
 
 /// `initdb` and `postgres` of one installation: the one in PATH, else the newest below `/usr/lib/postgresql`.
-fn programs(reachable: impl Fn(&Path) -> bool) -> Result<(PathBuf, PathBuf)> {
+fn installed(reachable: impl Fn(&Path) -> bool) -> Option<(PathBuf, PathBuf)> {
     let on_path = find_program("initdb").and_then(|path| path.canonicalize().ok());
     let mut installed: Vec<(u32, PathBuf)> = std::fs::read_dir(INSTALLED_BELOW)
         .into_iter()
@@ -195,10 +212,4 @@ fn programs(reachable: impl Fn(&Path) -> bool) -> Result<(PathBuf, PathBuf)> {
         .map(|initdb| (initdb.with_file_name("postgres"), initdb))
         .find(|(postgres, initdb)| reachable(initdb) && reachable(postgres))
         .map(|(postgres, initdb)| (initdb, postgres))
-        .ok_or_else(|| {
-            Error::new(format!(
-                "found no Postgres that this user can run, neither in PATH nor in {INSTALLED_BELOW}/*/bin: \
-                 install PostgreSQL 14 or newer (on Debian and Ubuntu the package is `postgresql`)"
-            ))
-        })
 }

@@ -193,7 +193,7 @@ impl Sink for ConvexSink {
         Err(Error::new(ErrorKind::FunctionMissing, format!("find {} of the generated functions", missing.len()))
             .with_context("functions", some_of(&missing))
             .with_remedy(format!(
-                "copy the generated {}.ts into the project's functions and run: {command}",
+                "run migrate-plan --write, which writes {}.ts into the project's functions, then: {command}",
                 self.settings.module
             )))
     }

@@ -411,7 +411,7 @@ async fn missing_functions_are_named_together_with_the_command() {
         error.to_string(),
         "find 3 of the generated functions (functions: migrate:bulkInsertB, migrate:patchPeople, \
          migrate:lookup (contacts by by_phone)); \
-         copy the generated migrate.ts into the project's functions and run: npx convex deploy"
+         run migrate-plan --write, which writes migrate.ts into the project's functions, then: npx convex deploy"
     );
 }
 
@@ -425,8 +425,8 @@ async fn of_many_missing_functions_a_few_are_named() {
     assert_eq!(
         error.to_string(),
         "find 7 of the generated functions (functions: migrate:bulkInsertA, migrate:bulkInsertB, migrate:bulkInsertC, \
-         migrate:bulkInsertD, migrate:bulkInsertE and 2 more); copy the generated migrate.ts into the project's \
-         functions and run: npx convex deploy"
+         migrate:bulkInsertD, migrate:bulkInsertE and 2 more); run migrate-plan --write, which writes \
+         migrate.ts into the project's functions, then: npx convex deploy"
     );
 }
 

@@ -115,7 +115,7 @@ const EXPECTED: [(&str, &str); 9] = [
     ),
     (
         "comments",
-        r#"with kept as (
+        r"with kept as (
                select c.*, coalesce(p.id::text, subject_id) as subject_key from comments c
                left join people p on subject_type = 'person' and p.id::text = subject_id
                where subject_type = 'tag' or p.tenant_id = 2)
@@ -123,7 +123,7 @@ const EXPECTED: [(&str, &str); 9] = [
                'subject_type', subject_type, 'subject_id', subject_id,
                'subject', case subject_type when 'person' then '@people/' else '@tags/' end || subject_key,
                'answers', (select '@comments/' || k.id from kept k where k.id = kept.answers)))
-           from kept"#,
+           from kept",
     ),
     (
         "audit",

@@ -80,6 +80,7 @@ impl Builder<'_> {
         }
         fields.extend(self.wide_references(schema, settings, parents, &mut naming));
         fields.extend(self.computed_fields(schema, settings));
+        self.tell_required(schema);
         fields
     }
 
@@ -102,8 +103,8 @@ impl Builder<'_> {
                 NullPolicy::Default(self.default(schema, column, choice, &field_type, cast)?)
             }
         };
-        if choice.nulls.is_none() && column.nullable && matches!(policy, NullPolicy::Default(_) | NullPolicy::Reject) {
-            self.note_required(schema, column, if policy == NullPolicy::Reject { "a reject" } else { "the default" });
+        if column.nullable && matches!(policy, NullPolicy::Default(_) | NullPolicy::Reject) {
+            self.note_required(column, if policy == NullPolicy::Reject { "a reject" } else { "the default" });
         }
         let values = if cast == Cast::Literal { choice.values.clone() } else { BTreeMap::new() };
         Some(PlanField {
@@ -119,11 +120,21 @@ impl Builder<'_> {
         })
     }
 
-    pub(super) fn note_required(&mut self, schema: &TableSchema, column: &Column, becomes: &str) {
-        self.notes.push(format!(
-            "{}.{} may be NULL and is required at the sink: NULL becomes {becomes}",
-            schema.name, column.name
-        ));
+    /// Keeps a column for the note on what may be NULL and is required at the sink.
+    pub(super) fn note_required(&mut self, column: &Column, becomes: &'static str) {
+        self.required.entry(becomes).or_default().push(column.name.clone());
+    }
+
+    /// Says of a table's columns which may be NULL and are required at the sink.
+    fn tell_required(&mut self, schema: &TableSchema) {
+        for (becomes, columns) in std::mem::take(&mut self.required) {
+            let listed: Vec<&str> = columns.iter().map(FieldName::as_str).collect();
+            self.notes.push(format!(
+                "{}: required at the sink, though it may be NULL at the source, which becomes {becomes}: {}",
+                schema.name,
+                listed.join(", ")
+            ));
+        }
     }
 
     /// Says which choices for a column decide nothing, as they are for columns of another kind.

@@ -48,8 +48,15 @@ impl PlanIssue {
 /// # Errors
 /// Every issue that was found, not only the first.
 pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) -> Result<Plan, Vec<PlanIssue>> {
-    let mut builder =
-        Builder { config, catalog, rules, issues: Vec::new(), notes: Vec::new(), part_names: BTreeSet::new() };
+    let mut builder = Builder {
+        config,
+        catalog,
+        rules,
+        issues: Vec::new(),
+        notes: Vec::new(),
+        part_names: BTreeSet::new(),
+        required: BTreeMap::new(),
+    };
     builder.check_type_rules();
     builder.check_legacy_id_field();
     let selection = builder.select();
@@ -122,6 +129,8 @@ struct Builder<'a> {
     notes: Vec<String>,
     /// Names of the functions of tables for columns that are split off.
     part_names: BTreeSet<String>,
+    /// Columns of the table at hand that may be NULL and are required at the sink, by what NULL becomes.
+    required: BTreeMap<&'static str, Vec<FieldName>>,
 }
 
 impl Builder<'_> {

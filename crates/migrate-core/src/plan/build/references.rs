@@ -205,8 +205,8 @@ impl Builder<'_> {
             comment: column.comment.clone(),
         };
         let planned = planned(field, reference, parents);
-        if choice.nulls.is_none() && column.nullable && !planned.optional && !planned.nullable {
-            self.note_required(schema, column, "a reject");
+        if column.nullable && !planned.optional && !planned.nullable {
+            self.note_required(column, "a reject");
         }
         planned
     }

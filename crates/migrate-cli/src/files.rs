@@ -123,8 +123,8 @@ pub(crate) fn write_new(path: &Path, text: &str) -> Result<bool> {
 
 /// Writes generated code, unless a file of the user's is there.
 pub(crate) fn write_generated(path: &Path, text: &str, marker: &str) -> Result<()> {
-    match fs::read_to_string(path) {
-        Ok(known) if !known.starts_with(marker) => {
+    match read_if_there(path)? {
+        Some(known) if !known.starts_with(marker) => {
             Err(Error::new(ErrorKind::Config, "overwrite a file that was not generated")
                 .with_context("file", path.display())
                 .with_remedy("move it away, or choose another convex.module or convex.functions in migrate.toml"))

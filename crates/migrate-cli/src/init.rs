@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use migrate_core::catalog::{Catalog, TableSchema, TableState};
 use migrate_core::names::DEFAULT_SCHEMA;
-use migrate_core::plan::{MigrateConfig, Plan, PlanIssue, SinkRules, build_plan, coverage};
+use migrate_core::plan::{MigrateConfig, Plan, PlanIssue, SinkRules, build_plan, column_fate};
 
 /// The configuration's text, with every default in a comment. A plan can be made of it as it is: a table that cannot be
 /// planned without a decision is left out, with the reason and the remedy beside it.
@@ -101,17 +101,16 @@ fn write(
     line("# [[types]]");
     line("# from = \"numeric*\"");
     line("# to = \"number\"");
-    let fates = plan.map(|plan| coverage(plan, catalog)).unwrap_or_default();
     for table in catalog.tables.iter().filter(|table| included.contains(&table.name.to_string())) {
         line("");
         let rows = table.rows.map_or_else(|| "rows not counted".to_owned(), |rows| format!("{rows} rows"));
         line(&format!("[tables.{}] # {rows}", key(&table.name.to_string())));
         for column in &table.columns {
-            let fate = fates.iter().find(|fate| fate.table == table.name && fate.column == column.name);
             let null = if column.nullable { ", may be NULL" } else { "" };
-            let becomes = fate.map_or_else(String::new, |fate| {
-                let field = plan.and_then(|plan| field_words(plan, table, column.name.as_str()));
-                field.unwrap_or_else(|| fate.note.unwrap_or("nowhere").to_owned())
+            let becomes = plan.map_or_else(String::new, |plan| {
+                field_words(plan, table, column.name.as_str()).unwrap_or_else(|| {
+                    column_fate(plan, &table.name, &column.name).note.unwrap_or("nowhere").to_owned()
+                })
             });
             let named = key(column.name.as_str());
             let source = one_line(&column.source_type.name);

@@ -47,3 +47,14 @@ fn a_catalog_of_another_version_is_made_anew() {
     fs::remove_file(folder.path().join("catalog.json")).unwrap();
     assert!(refused(&plan(folder.path(), &[])).contains("migrate-discover"));
 }
+
+#[test]
+fn a_file_that_is_no_text_is_not_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    write_catalog(folder.path(), CATALOG_VERSION);
+    let schema = folder.path().join("convex/migration/schema.ts");
+    fs::create_dir_all(schema.parent().unwrap()).unwrap();
+    fs::write(&schema, b"// \xff\n").unwrap();
+    assert!(refused(&plan(folder.path(), &[])).contains("schema.ts"));
+    assert_eq!(fs::read(&schema).unwrap(), b"// \xff\n");
+}

@@ -215,6 +215,12 @@ impl TableSchema {
         ends
     }
 
+    /// The columns' names, in their order.
+    #[must_use]
+    pub fn column_names(&self) -> Vec<String> {
+        self.columns.iter().map(|column| column.name.to_string()).collect()
+    }
+
     /// Whether every row has another key in these columns, as far as the catalog tells.
     #[must_use]
     pub fn is_unique(&self, columns: &[FieldName]) -> bool {

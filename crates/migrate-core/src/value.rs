@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::hex;
+
 /// A value between source and sink. Nothing in it was rounded: integers are 64-bit, decimals and times keep their text.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Value {
@@ -106,11 +108,7 @@ impl Value {
             }
             Self::Float64(value) => Some(format!("{value:?}")),
             Self::Decimal(text) | Self::Text(text) | Self::Time(_, text) => Some(text.to_string()),
-            Self::Bytes(bytes) => Some(bytes.iter().fold("\\x".to_owned(), |mut text, byte| {
-                use std::fmt::Write as _;
-                let _ = write!(text, "{byte:02x}");
-                text
-            })),
+            Self::Bytes(bytes) => Some(format!("\\x{}", hex(bytes))),
             Self::Absent | Self::Null | Self::Json(_) | Self::Array(_) | Self::Object(_) => None,
         }
     }

@@ -121,7 +121,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
     settings.filters = plan
         .tables
         .iter()
-        .filter_map(|table| table.filter.clone().map(|filter| (table.source.clone(), filter)))
+        .filter_map(|table| table.filter.clone().map(|filter| (table.read_from().clone(), filter)))
         .collect();
     let source = SupabaseSource::new(settings)?;
     let sink = convex(&environment, config, &plan)?;

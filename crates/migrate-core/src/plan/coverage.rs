@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::{Conversion, FieldType, MissingParent, NullPolicy, Plan, PlanField, PlanReference};
+use super::{Conversion, FieldType, MissingParent, NullPolicy, Plan, PlanField, PlanReference, PlanTable};
 use crate::catalog::{Catalog, Column};
 use crate::names::{FieldName, TableName};
 
@@ -31,35 +31,43 @@ impl fmt::Display for ColumnFate {
 /// Every column of every table of a catalog, and where a plan puts it.
 #[must_use]
 pub fn coverage(plan: &Plan, catalog: &Catalog) -> Vec<ColumnFate> {
-    let mut fates = Vec::new();
-    for table in &catalog.tables {
-        let migrated = plan.tables.iter().find(|planned| planned.source == table.name);
-        let is_adopted = plan.adopted.iter().any(|adopted| adopted.source == table.name);
-        for column in &table.columns {
-            let (fields, note) = match migrated {
-                Some(planned) => {
-                    let parts = plan.tables.iter().filter(|part| *part.read_from() == table.name);
-                    let fields: Vec<String> = parts
-                        .flat_map(|part| part.fields.iter().map(move |field| (part, field)))
-                        .filter(|(_, field)| field.columns.contains(&column.name))
-                        .map(|(part, field)| format!("{}.{}", part.sink, field.field))
-                        .collect();
-                    let note = if planned.dropped.contains(&column.name) {
-                        Some("dropped, as the configuration says")
-                    } else if planned.key.contains(&column.name) {
-                        Some("part of the legacy id")
-                    } else {
-                        None
-                    };
-                    (fields, note)
-                }
-                None if is_adopted => (Vec::new(), Some("its table lives in the sink already")),
-                None => (Vec::new(), Some("its table is not in the plan")),
+    let columns =
+        catalog.tables.iter().flat_map(|table| table.columns.iter().map(|column| (&table.name, &column.name)));
+    columns.map(|(table, column)| column_fate(plan, table, column)).collect()
+}
+
+/// Where a plan puts one column.
+#[must_use]
+pub fn column_fate(plan: &Plan, table: &TableName, column: &FieldName) -> ColumnFate {
+    let (fields, note) = match plan.tables.iter().find(|planned| planned.source == *table) {
+        Some(planned) => {
+            let fields = fields_of(plan, table, column);
+            let note = if planned.dropped.contains(column) {
+                Some("dropped, as the configuration says")
+            } else if planned.key.contains(column) {
+                Some("part of the legacy id")
+            } else {
+                None
             };
-            fates.push(ColumnFate { table: table.name.clone(), column: column.name.clone(), fields, note });
+            (fields.map(|(part, field)| format!("{}.{}", part.sink, field.field)).collect(), note)
         }
-    }
-    fates
+        None if plan.adopted.iter().any(|adopted| adopted.source == *table) => {
+            (Vec::new(), Some("its table lives in the sink already"))
+        }
+        None => (Vec::new(), Some("its table is not in the plan")),
+    };
+    ColumnFate { table: table.clone(), column: column.clone(), fields, note }
+}
+
+/// The fields that hold a column's value, with the tables they are of: the table's own, or one it is split off into.
+fn fields_of<'a>(
+    plan: &'a Plan,
+    table: &'a TableName,
+    column: &'a FieldName,
+) -> impl Iterator<Item = (&'a PlanTable, &'a PlanField)> {
+    let parts = plan.tables.iter().filter(move |part| part.read_from() == table);
+    let fields = parts.flat_map(|part| part.fields.iter().map(move |field| (part, field)));
+    fields.filter(move |(_, field)| field.columns.contains(column))
 }
 
 /// What a plan does with one column, and which rule decided, in words; `None` where the catalog has no such column.
@@ -67,16 +75,13 @@ pub fn coverage(plan: &Plan, catalog: &Catalog) -> Vec<ColumnFate> {
 pub fn explain(plan: &Plan, catalog: &Catalog, table: &TableName, column: &str) -> Option<String> {
     let known = catalog.table(table)?.column(column)?;
     let mut lines = vec![format!("{table}.{column}: {}", source_words(known))];
-    let parts = plan.tables.iter().filter(|part| part.read_from() == table);
-    let fields = parts.flat_map(|part| part.fields.iter().map(move |field| (part, field)));
-    for (part, field) in fields.filter(|(_, field)| field.columns.contains(&known.name)) {
+    for (part, field) in fields_of(plan, table, &known.name) {
         lines.push(format!("  becomes {}.{}: {}", part.sink, field.field, field.field_type));
         lines.push(format!("    decided by: {}", field.rule));
         lines.push(format!("    value: {}", conversion_words(&field.conversion)));
         lines.push(format!("    NULL: {}", null_words(field)));
     }
-    let fate = coverage(plan, catalog).into_iter().find(|fate| fate.table == *table && fate.column == known.name);
-    if let Some(note) = fate.and_then(|fate| fate.note) {
+    if let Some(note) = column_fate(plan, table, &known.name).note {
         lines.push(format!("  {note}"));
     }
     Some(lines.join("\n"))

@@ -20,7 +20,7 @@ pub use config::{
     AdoptConfig, ColumnConfig, ComputedType, ConvexConfig, Defaults, FieldConfig, IndexChoice, JsonKeys, MigrateConfig,
     NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig, TypeChoice, TypeRule,
 };
-pub use coverage::{ColumnFate, coverage, explain};
+pub use coverage::{ColumnFate, column_fate, coverage, explain};
 pub use rules::{CAST_RULES, CastRule, Condition, Target};
 pub use sink_rules::SinkRules;
 pub use toml_error::{ConfigError, read_config, suggest};
@@ -338,11 +338,17 @@ pub struct PlanParent {
 }
 
 impl PlanReference {
-    /// A reference of one column to one table's primary key.
+    /// A reference to one table's primary key.
     #[must_use]
     pub fn to(parent: TableName) -> Self {
+        Self::by(KeySpace::primary(parent))
+    }
+
+    /// A reference to one table, by whichever of its keys.
+    #[must_use]
+    pub fn by(to: KeySpace) -> Self {
         Self {
-            parents: vec![PlanParent { to: KeySpace::primary(parent), when: None }],
+            parents: vec![PlanParent { to, when: None }],
             discriminator: None,
             list: false,
             on_missing: MissingParent::default(),

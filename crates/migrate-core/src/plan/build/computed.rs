@@ -44,7 +44,7 @@ impl Builder<'_> {
                         return None;
                     }
                 };
-                let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
+                let known = schema.column_names();
                 let columns = expression.columns();
                 if let Some(unknown) = columns.iter().find(|column| schema.column(column.as_str()).is_none()) {
                     issue(

@@ -23,7 +23,7 @@ impl Builder<'_> {
         parents: &Parents<'_>,
         key: &[FieldName],
     ) -> Vec<PlanField> {
-        let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
+        let known = schema.column_names();
         for column in settings.columns.keys().filter(|column| schema.column(column.as_str()).is_none()) {
             self.issues.push(PlanIssue::new(
                 &["tables", &schema.name.to_string(), "columns", column.as_str()],

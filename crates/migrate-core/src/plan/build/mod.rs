@@ -176,7 +176,7 @@ impl Builder<'_> {
             if let Some(field) = fields.iter().find(|field| field.columns.contains(column)) {
                 natural_key.push(field.clone());
             } else {
-                let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
+                let known = schema.column_names();
                 self.issues.push(PlanIssue::new(
                     &["tables", &schema.name.to_string(), "adopt", "key", column.as_str()],
                     format!("{} has no column {column} for its natural key", schema.name),
@@ -241,7 +241,7 @@ impl Builder<'_> {
             }
             return Some(key.fields().to_vec());
         };
-        let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
+        let known = schema.column_names();
         for column in given.iter().filter(|column| schema.column(column.as_str()).is_none()) {
             self.issues.push(PlanIssue::new(
                 &["tables", &table, "key", column.as_str()],

@@ -100,8 +100,7 @@ impl Builder<'_> {
         };
         if let Some(wanted) = choice.and_then(|choice| choice.references.as_ref()) {
             let to = self.declared(&path("references"), schema, wanted, 1, parents)?;
-            let parents = vec![PlanParent { to, when: None }];
-            return Some(PlanReference { parents, discriminator: None, list, on_missing, reject_null, cut: false });
+            return Some(PlanReference { list, on_missing, reject_null, ..PlanReference::by(to) });
         }
         // A key of one column has no field of its own.
         let stays = if is_key { "it is kept in the legacy id only" } else { "it stays a value" };
@@ -121,8 +120,7 @@ impl Builder<'_> {
             let kept = followed.as_ref().map_or_else(|| stays.to_owned(), |to| format!("the field is the id of {to}"));
             self.notes.push(format!("{}.{} refers to {other}: {kept}", schema.name, column.name));
         }
-        let parents = vec![PlanParent { to: followed?, when: None }];
-        Some(PlanReference { parents, discriminator: None, list: false, on_missing, reject_null, cut: false })
+        Some(PlanReference { on_missing, reject_null, ..PlanReference::by(followed?) })
     }
 
     /// Where a reference that the configuration declares leads to.
@@ -147,7 +145,7 @@ impl Builder<'_> {
             return None;
         };
         let named = if wanted.columns().is_empty() { parent.key.clone() } else { wanted.columns().to_vec() };
-        let known: Vec<String> = parent.schema.columns.iter().map(|column| column.name.to_string()).collect();
+        let known = parent.schema.column_names();
         if let Some(unknown) = named.iter().find(|column| parent.schema.column(column.as_str()).is_none()) {
             let message = format!("{} has no column {unknown} to be referred to by", wanted.table());
             self.issues.push(issue(message, suggest(unknown.as_str(), &known)));
@@ -247,10 +245,9 @@ impl Builder<'_> {
             };
             let columns: Vec<&Column> = order.into_iter().filter_map(|at| columns.get(at).copied()).collect();
             let reference = PlanReference {
-                parents: vec![PlanParent { to, when: None }],
                 on_missing: self.config.defaults.on_missing,
                 reject_null: self.config.defaults.nulls == NullChoice::Reject,
-                ..PlanReference::to(foreign.parent.clone())
+                ..PlanReference::by(to)
             };
             let wanted = self.reference_name(&reference, parents);
             let name = self.free_field(&wanted, naming);
@@ -274,7 +271,7 @@ impl Builder<'_> {
         let below = |parts: &[&str]| -> Vec<String> {
             path.iter().cloned().chain(parts.iter().map(|&part| part.to_owned())).collect()
         };
-        let known: Vec<String> = schema.columns.iter().map(|column| column.name.to_string()).collect();
+        let known = schema.column_names();
         let mut columns: Vec<&Column> = Vec::new();
         let named = choice.columns.iter().map(|column| (column, below(&["columns", column.as_str()])));
         for (column, path) in named.chain(choice.by.iter().map(|column| (column, below(&["by"])))) {

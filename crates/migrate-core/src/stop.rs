@@ -67,6 +67,7 @@ impl Stop {
 }
 
 /// The error of what is not begun, or not waited for, because of a stop.
-pub(crate) fn stopped() -> Error {
+#[must_use]
+pub fn stopped() -> Error {
     Error::new(ErrorKind::Interrupted, "go on: a stop was asked for")
 }

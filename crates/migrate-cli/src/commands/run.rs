@@ -3,7 +3,7 @@ use std::sync::Arc;
 use clap::Parser;
 use migrate_core::Result;
 use migrate_core::names::TableName;
-use migrate_core::pipeline::{Pipeline, Stop};
+use migrate_core::pipeline::Pipeline;
 use migrate_core::plan::{MigrateConfig, Plan};
 use migrate_core::state::{MemoryState, SqliteState, StateStore};
 
@@ -11,7 +11,7 @@ use super::ending::Ending;
 use super::sides::{RunOptions, Sides, refuse_drift};
 use super::{ProjectArguments, fail, help};
 use crate::run_folder::RunFolder;
-use crate::{exit, files, output};
+use crate::{exit, files, signals};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-run --dry-run", "try everything, write nothing"),
@@ -67,7 +67,6 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         Ok(prepared) => prepared,
         Err(error) => return fail(&error, exit::of_setup(&error)),
     };
-    listen(pipeline.stop());
     let result = pipeline.run().await;
     ending.finish(result).await
 }
@@ -78,12 +77,17 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<(Pipel
     let plan: Plan = files::read_current(&project.plan(), "migrate-plan")?;
     let tool = concat!("migrate-run ", env!("CARGO_PKG_VERSION"));
     let sides = Sides::connect(tool, project, &arguments.options, config, &plan, arguments.dry_run)?;
-    let Sides { source, sink, observer, builder, progress } = sides;
+    let Sides { source, sink, observer, builder, progress, stop } = sides;
+    signals::listen(stop.clone());
 
     // The checks come before the state: a run that cannot begin leaves nothing behind.
     let check = Pipeline::new(plan.clone(), source.clone(), sink.clone(), Arc::new(MemoryState::new()));
-    with_options(check, arguments).check().await?;
-    refuse_drift(project, &plan, &*source).await?;
+    let check = with_options(check, arguments);
+    signals::until_stopped(&stop, async {
+        check.check().await?;
+        refuse_drift(project, &plan, &*source).await
+    })
+    .await?;
     let (folder, state): (Option<RunFolder>, Arc<dyn StateStore>) = if arguments.dry_run {
         (None, Arc::new(MemoryState::new()))
     } else {
@@ -92,7 +96,8 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<(Pipel
         (Some(folder), Arc::new(state))
     };
     state.bind(&plan.fingerprint).await?;
-    let pipeline = with_options(Pipeline::new(plan.clone(), source, sink, state.clone()), arguments).observer(observer);
+    let pipeline = with_options(Pipeline::new(plan.clone(), source, sink, state.clone()), arguments);
+    let pipeline = pipeline.observer(observer).with_stop(stop);
     Ok((pipeline, Ending { plan, builder, progress, state, folder, json: arguments.options.json }))
 }
 
@@ -101,30 +106,4 @@ fn with_options(mut pipeline: Pipeline, arguments: &Arguments) -> Pipeline {
         pipeline = pipeline.tables(arguments.tables.iter().cloned());
     }
     arguments.options.apply(pipeline)
-}
-
-/// Ctrl-C and SIGTERM: the first asks the run to stop, the second ends the process.
-pub(super) fn listen(stop: Stop) {
-    tokio::spawn(async move {
-        interrupted().await;
-        output::note("stopping: what is on the way is finished; once more stops at once");
-        stop.request();
-        interrupted().await;
-        std::process::exit(i32::from(exit::INTERRUPTED));
-    });
-}
-
-async fn interrupted() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

@@ -1,5 +1,6 @@
 //! What a run and a replay share: their options, and both sides with all their layers.
 
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +10,16 @@ use migrate_core::catalog::Catalog;
 use migrate_core::layer::{Bisect, DryRun, Limit, Retry, RetryPolicy, Timeout};
 use migrate_core::observe::{Fanout, Observer};
 use migrate_core::pipeline::Pipeline;
-use migrate_core::plan::{MigrateConfig, Plan};
+use migrate_core::plan::{MigrateConfig, Plan, WriteRate};
 use migrate_core::report::ReportBuilder;
+use migrate_core::stop::Stop;
 use migrate_core::{Error, ErrorKind, Result, Sink, Source};
 use supabase_source::SupabaseSource;
 
-use super::{ProjectArguments, supabase};
+use super::{AccessOptions, ProjectArguments, supabase};
 use crate::environment::Environment;
 use crate::progress::Progress;
-use crate::{files, output};
+use crate::{confirm, files, output};
 
 /// Longest wait for one answer of Supabase, whose own limit is 60 s, and of Convex, whose own limit is 300 s.
 const SOURCE_TIMEOUT: Duration = Duration::from_secs(75);
@@ -25,7 +27,6 @@ const SINK_TIMEOUT: Duration = Duration::from_secs(315);
 
 /// The options that a run and a replay share.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
     /// Stop once more rows than this are rejected
@@ -42,11 +43,14 @@ pub(super) struct RunOptions {
     /// Write into a production deployment without asking
     #[arg(long)]
     pub(super) yes: bool,
-    /// Accept a Supabase key that may not see every row
+    /// Write no faster than so many bytes a second, such as 3MiB
     ///
-    /// Row-level security hides rows from a publishable or anon key, and nothing tells how many.
-    #[arg(long)]
-    pub(super) allow_partial: bool,
+    /// Without it, run.write_rate of migrate.toml counts. A deployment's class has a limit of its own: 4, 8, 32 or
+    /// 64 MiB a second; what the app writes at the same time counts too.
+    #[arg(long, value_name = "SIZE", value_parser = WriteRate::from_str)]
+    pub(super) write_rate: Option<WriteRate>,
+    #[command(flatten)]
+    pub(super) access: AccessOptions,
 }
 
 impl RunOptions {
@@ -65,6 +69,8 @@ pub(super) struct Sides {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) builder: Arc<ReportBuilder>,
     pub(super) progress: Option<Arc<Progress>>,
+    /// Ends the waits of both sides.
+    pub(super) stop: Stop,
 }
 
 impl Sides {
@@ -79,14 +85,14 @@ impl Sides {
         dry_run: bool,
     ) -> Result<Self> {
         let environment = Environment::read(project.folder())?;
-        let mut settings = supabase(&environment, config, options.allow_partial)?;
+        let mut settings = supabase(&environment, config, options.access)?;
         settings.filters = plan
             .tables
             .iter()
             .filter_map(|table| table.filter.clone().map(|filter| (table.read_from().clone(), filter)))
             .collect();
         let source = SupabaseSource::new(settings)?;
-        let sink = convex(&environment, config, plan)?;
+        let sink = convex(&environment, config, plan, options.access)?;
         if !dry_run && !options.yes {
             confirm_production(&sink)?;
         }
@@ -97,13 +103,16 @@ impl Sides {
         let observer: Arc<dyn Observer> = Arc::new(Fanout::new(observers));
 
         let policy = RetryPolicy::default();
-        let calls = plan.run.in_flight.max(1);
-        let source = Limit::new(source, plan.run.tables_in_parallel.max(1));
-        let source: Arc<dyn Source> =
-            Arc::new(Retry::new(Timeout::new(source, SOURCE_TIMEOUT), policy, observer.clone()));
-        let layered = Retry::new(Timeout::new(Limit::new(sink, calls), SINK_TIMEOUT), policy, observer.clone());
-        let sink: Arc<dyn Sink> = if dry_run { Arc::new(DryRun::new(layered)) } else { Arc::new(Bisect::new(layered)) };
-        Ok(Self { source, sink, observer, builder, progress })
+        let stop = Stop::default();
+        let source = Limit::new(Timeout::new(source, SOURCE_TIMEOUT), plan.run.tables_in_parallel.max(1));
+        let source = Retry::new(source, policy, observer.clone()).with_stop(stop.clone());
+        let mut sink = Limit::new(Timeout::new(sink, SINK_TIMEOUT), plan.run.in_flight.max(1));
+        if let Some(rate) = options.write_rate.or(plan.run.write_rate) {
+            sink = sink.with_write_rate(rate.bytes_per_second());
+        }
+        let sink = Retry::new(sink, policy, observer.clone()).with_stop(stop.clone());
+        let sink: Arc<dyn Sink> = if dry_run { Arc::new(DryRun::new(sink)) } else { Arc::new(Bisect::new(sink)) };
+        Ok(Self { source: Arc::new(source), sink, observer, builder, progress, stop })
     }
 }
 
@@ -129,7 +138,7 @@ pub(super) async fn refuse_drift(project: &ProjectArguments, plan: &Plan, source
     )
 }
 
-fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan) -> Result<ConvexSink> {
+fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan, access: AccessOptions) -> Result<ConvexSink> {
     let url = environment.convex_url(config.convex.url.as_deref())?;
     let mut settings = if plan.sink.public_functions {
         ConvexSettings::with_secret(url, environment.migration_secret()?)
@@ -137,6 +146,7 @@ fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan) -> Res
         let (name, key) = environment.convex_key()?;
         ConvexSettings { admin_key_name: name.to_owned(), ..ConvexSettings::new(url, key) }
     };
+    settings.allow_http = access.allow_http;
     settings.module.clone_from(&plan.sink.module);
     settings.legacy_id_field = plan.sink.legacy_id_field.clone();
     settings.legacy_ids = plan.sink.legacy_ids;
@@ -147,19 +157,15 @@ fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan) -> Res
     ConvexSink::new(settings)
 }
 
-/// A production deployment wants a word typed, or `--yes`.
+/// A production deployment wants a word typed.
 fn confirm_production(sink: &ConvexSink) -> Result<()> {
-    use std::io::IsTerminal as _;
     if !sink.is_production_key() {
         return Ok(());
     }
-    let refused = Error::new(ErrorKind::Config, "write into a production deployment without being told to")
-        .with_remedy("add --yes, or use the key of a development deployment");
-    if !std::io::stdin().is_terminal() {
-        return Err(refused);
-    }
-    output::note("This key is of a production deployment. Type `production` to go on:");
-    let mut answer = String::new();
-    let _ = std::io::stdin().read_line(&mut answer);
-    if answer.trim() == "production" { Ok(()) } else { Err(refused) }
+    confirm::ask(
+        "This key is of a production deployment.",
+        "production",
+        "write into a production deployment without being told to",
+        "add --yes, or use the key of a development deployment",
+    )
 }

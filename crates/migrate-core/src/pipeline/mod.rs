@@ -107,6 +107,13 @@ impl Pipeline {
         self
     }
 
+    /// Stops with others that have this handle, such as the layers of both sides.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+
     /// The handle that stops it.
     #[must_use]
     pub fn stop(&self) -> Stop {

@@ -11,16 +11,16 @@ use std::time::Duration;
 use migrate_tests::convex_bench::{ConvexBench, ConvexBenchOptions, Fault, FaultPlan};
 use migrate_tests::project::Profile;
 use migrate_tests::torture::trial::REJECTS_LEFT;
-use migrate_tests::torture::{Shop, Size, Target, Trial};
+use migrate_tests::torture::{Size, Stage, Target, Trial};
 
 const QUIET: &[&str] = &["--quiet"];
 
-async fn shop() -> Shop {
-    Shop::open(Size::SMALL, Profile::Own).await.unwrap()
+async fn stage() -> Stage {
+    Stage::open(Size::SMALL, Profile::Own).await.unwrap()
 }
 
-async fn trial(shop: &Shop) -> Trial<'_> {
-    Trial::new(shop, Target::bench().await.unwrap()).unwrap()
+async fn trial(stage: &Stage) -> Trial<'_> {
+    Trial::new(stage, Target::bench().await.unwrap()).unwrap()
 }
 
 fn bench<'a>(trial: &'a Trial<'_>) -> &'a ConvexBench {
@@ -82,10 +82,10 @@ fn state(trial: &Trial<'_>) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_the_run_whatever_it_waits_for() {
-    let shop = shop().await;
+    let stage = stage().await;
     let busy = Fault::TooManyRequests429 { retry_after: Some(Duration::from_mins(4)) };
     for (fault, name) in [(Fault::Slow(Duration::from_millis(50)), "-TERM"), (busy, "-INT"), (Fault::Hang, "-TERM")] {
-        let mut trial = trial(&shop).await;
+        let mut trial = trial(&stage).await;
         // The checks before a run go well.
         bench(&trial).script((0..6).map(|_| None));
         bench(&trial).add_standing_fault(Fault::Slow(Duration::from_millis(1)));
@@ -103,8 +103,8 @@ async fn a_stop_ends_the_run_whatever_it_waits_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_ends_the_process_at_once() {
-    let shop = shop().await;
-    let mut trial = trial(&shop).await;
+    let stage = stage().await;
+    let mut trial = trial(&stage).await;
     bench(&trial).add_standing_fault(Fault::Slow(Duration::from_millis(20)));
     let child = writing(&mut trial, QUIET).await;
     bench(&trial).set_faults(every_call(Fault::Hang));
@@ -121,8 +121,8 @@ async fn a_second_signal_ends_the_process_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_in_the_folder_is_refused_with_the_first_ones_process() {
-    let shop = shop().await;
-    let mut trial = trial(&shop).await;
+    let stage = stage().await;
+    let mut trial = trial(&stage).await;
     bench(&trial).add_standing_fault(Fault::Slow(Duration::from_millis(100)));
     let child = writing(&mut trial, QUIET).await;
     let process = format!("process: {}", child.id());
@@ -137,8 +137,8 @@ async fn a_second_run_in_the_folder_is_refused_with_the_first_ones_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_that_cannot_be_used_is_named_and_left_alone() {
-    let shop = shop().await;
-    let mut trial = trial(&shop).await;
+    let stage = stage().await;
+    let mut trial = trial(&stage).await;
     bench(&trial).add_standing_fault(Fault::Slow(Duration::from_millis(20)));
     let child = writing(&mut trial, QUIET).await;
     signal(&child, "-INT");
@@ -166,8 +166,8 @@ async fn a_state_that_cannot_be_used_is_named_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_ends_the_run_and_loses_nothing() {
-    let shop = shop().await;
-    let mut trial = trial(&shop).await;
+    let stage = stage().await;
+    let mut trial = trial(&stage).await;
     // A limit on the size of files stands in for a disk that is full: the system refuses to write either way.
     let whole = trial.command(QUIET).unwrap();
     let mut limited = Command::new("sh");
@@ -199,8 +199,8 @@ fn set_mode(path: &Path, mode: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_run_folder_is_named() {
-    let shop = shop().await;
-    let mut trial = trial(&shop).await;
+    let stage = stage().await;
+    let mut trial = trial(&stage).await;
     set_mode(trial.folder(), 0o755);
     fs::create_dir(trial.folder().join(".migrate")).unwrap();
     set_mode(&trial.folder().join(".migrate"), 0o555);
@@ -228,8 +228,8 @@ async fn a_read_only_run_folder_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fresh_keeps_the_old_run_and_a_dry_run_has_none() {
-    let shop = shop().await;
-    let mut trial = trial(&shop).await;
+    let stage = stage().await;
+    let mut trial = trial(&stage).await;
     let (status, _) = trial.run(&["--quiet", "--dry-run"]).await.unwrap();
     assert_eq!(status.code(), Some(REJECTS_LEFT), "{}", trial.printed());
     assert!(
@@ -253,14 +253,14 @@ async fn fresh_keeps_the_old_run_and_a_dry_run_has_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_production_deployment_wants_a_word_or_a_switch() {
-    let shop = shop().await;
+    let stage = stage().await;
     let options = ConvexBenchOptions {
         admin_key: "prod:happy-animal-123|0123456789abcdef".to_owned(),
         keep_documents: true,
         ..ConvexBenchOptions::default()
     };
     let bench = ConvexBench::start(options).await.unwrap();
-    let mut trial = Trial::new(&shop, Target::Bench(bench)).unwrap();
+    let mut trial = Trial::new(&stage, Target::Bench(bench)).unwrap();
     refused(&mut trial, 2, &["production deployment", "--yes"]).await;
     assert!(!trial.folder().join(".migrate").exists(), "it began all the same");
     let (status, _) = trial.run(&["--quiet", "--yes"]).await.unwrap();

@@ -15,7 +15,7 @@ use crate::local_stack::{ConvexLocal, Error, Result, Supabase, SupabaseOptions};
 use crate::project::{Deployment, Profile, ProjectFolder, output};
 
 /// Pages, batches and tables that no limit divides evenly.
-const CONFIGURATION: &str = "
+pub(super) const CONFIGURATION: &str = "
 include = [\"people\", \"orders\", \"order_lines\"]
 
 [defaults]

@@ -1,5 +1,6 @@
 //! [`SupabaseSource`]: the contract of [`Source`] over PostgREST.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
@@ -9,12 +10,13 @@ use migrate_core::names::{FieldName, SourceKey, TableName};
 use migrate_core::record::{Record, RecordShape};
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
 use migrate_core::value::Value;
-use migrate_core::{Error, ErrorKind, Result, Source};
+use migrate_core::{Disposition, Error, ErrorKind, Result, Source};
 
 use crate::client::Client;
 use crate::error_rules::LIFT_TIMEOUT;
 use crate::filter::RowFilter;
 use crate::key::{KeyKind, require_full_sight};
+use crate::key_order;
 use crate::page_size::{PageSizes, is_too_large};
 use crate::partition::{block_ranges, integer_ranges, uuid_ranges};
 use crate::place::{PlaceRead, Windows, block_of};
@@ -241,10 +243,18 @@ impl Known {
     }
 }
 
+/// How often one row is asked for before it counts as too large: a lock or a cold disk may have been what took so long.
+const TRIES_OF_ONE_ROW: u32 = 3;
+
+/// Whether the server names a time before which the same request is not welcome.
+fn asks_to_wait(error: &Error) -> bool {
+    error.retry_after().is_some() && error.disposition() == Disposition::Retry
+}
+
 /// The place after the last record.
 ///
-/// Order cannot be checked on texts, whose collation only the database knows. But a page that repeats a key, or that
-/// starts or ends where it should continue, would be read without end; it is refused.
+/// A page that repeats keys or goes back would be read without end; it is refused. Where the order is not known, as for
+/// texts, whose collation only the database knows, that is a key that comes twice in it or is the one it goes on after.
 fn last_cursor(records: &[Record], read: &TableRead, after: Option<&Cursor>, limit: usize) -> Result<Cursor> {
     let refuse = |text: String| {
         Err(Error::new(ErrorKind::Protocol, format!("read a page: {text}"))
@@ -265,6 +275,10 @@ fn last_cursor(records: &[Record], read: &TableRead, after: Option<&Cursor>, lim
         };
         if after == Some(&key) || !seen.insert(key.clone()) {
             return refuse("a key came twice".to_owned());
+        }
+        let before = if last.0.is_empty() { after } else { Some(&last) };
+        if before.and_then(|before| key_order::compare(&before.0, &key.0, &read.key_types)) == Some(Ordering::Greater) {
+            return refuse("its rows do not lead on from the page before, in the order asked for".to_owned());
         }
         last = key;
     }
@@ -320,6 +334,7 @@ impl Source for SupabaseSource {
         let table = &request.table;
         let read = self.prepare(table, &request.columns, &request.key).await?;
         let mut limit = self.page_sizes.limit(table, request.limit);
+        let mut tries_of_one_row = 0;
         loop {
             let error = match self.try_page(&read, &request, limit).await {
                 Ok(page) => {
@@ -336,9 +351,13 @@ impl Source for SupabaseSource {
             let smaller = self.page_sizes.shrink(table, limit);
             tracing::info!(%table, limit, smaller, code = error.code(), "the page was too large");
             match smaller {
-                Some(smaller) if too_large => limit = smaller,
-                // A timeout of our own: the retry layer waits first.
+                Some(smaller) if too_large && !asks_to_wait(&error) => limit = smaller,
+                // A timeout of our own, or a server that asks to wait: the retry layer waits first.
                 Some(_) => return Err(error),
+                // The retry layer repeats the others.
+                None if error.disposition() == Disposition::Split && tries_of_one_row + 1 < TRIES_OF_ONE_ROW => {
+                    tries_of_one_row += 1;
+                }
                 None => {
                     let place =
                         request.after.as_ref().map_or_else(|| "the start".to_owned(), |Cursor(key)| key.join(", "));

@@ -4,6 +4,7 @@
 //! SQL shows them on a connection of its own.
 
 mod programs;
+mod proxy;
 mod sink;
 mod source;
 

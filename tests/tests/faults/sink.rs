@@ -109,7 +109,8 @@ async fn a_wait_that_is_asked_for_is_kept_or_ends_the_run() {
     convex.script([asking(1)]);
     let ran = migration.run(Times::default()).await.unwrap();
     assert_complete(&supabase, &convex, &ran, "a second").await;
-    assert_eq!(ran.repeats.iter().map(|repeat| repeat.delay).collect::<Vec<_>>(), [Duration::from_secs(1)]);
+    let [repeat] = ran.repeats.as_slice() else { panic!("{:?}", ran.repeats) };
+    assert!(repeat.delay >= Duration::from_secs(1), "{repeat:?}");
 }
 
 #[tokio::test]

@@ -117,8 +117,8 @@ async fn a_wait_that_is_asked_for_is_kept_or_ends_the_run() {
         proxy.script([asking(RetryAfter::Seconds(1))]);
         let ran = migration.run(Times::default()).await.unwrap();
         assert_complete(&supabase, &convex, &ran, kind.name()).await;
-        let delays: Vec<_> = ran.repeats.iter().map(|repeat| repeat.delay).collect();
-        assert_eq!(delays, [Duration::from_secs(1)], "{kind}");
+        let [repeat] = ran.repeats.as_slice() else { panic!("{kind}: {:?}", ran.repeats) };
+        assert!(repeat.delay >= Duration::from_secs(1), "{kind}: {repeat:?}");
     }
 }
 
@@ -197,13 +197,15 @@ async fn connections_that_the_database_ends_are_made_again() {
     let mut held: Vec<_> = [2, 5, 7].into_iter().map(|skip| proxy.hold(PAGES, skip)).collect();
     let run = migration.run(times);
     let kills = async {
+        let mut ended = 0;
         for mut held in held.drain(..) {
             held.reached().await.unwrap();
             let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity
                 where datname = current_database() and pid <> pg_backend_pid()";
-            let ended: i64 = owner.query_one(end, &[]).await.unwrap().get(0);
-            assert!(ended > 0);
+            ended += owner.query_one(end, &[]).await.unwrap().get::<_, i64>(0);
         }
+        // It may be about to connect again when the second and the third come.
+        assert!(ended > 0);
     };
     let (ran, ()) = tokio::join!(run, kills);
     assert_complete(&supabase, &convex, &ran.unwrap(), "ended connections").await;

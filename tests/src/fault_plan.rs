@@ -2,6 +2,22 @@
 
 use std::collections::{HashMap, VecDeque};
 
+/// Why a text names no fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFault {
+    /// The name is unknown.
+    #[error("no fault is named `{0}`")]
+    Name(String),
+    /// The value after `=` is absent, superfluous or not a number.
+    #[error("fault `{fault}` takes {takes}")]
+    Value {
+        /// The fault's name.
+        fault: &'static str,
+        /// What may follow it.
+        takes: &'static str,
+    },
+}
+
 /// When faults happen.
 ///
 /// Chance does not depend on the order in which concurrent calls arrive: it is drawn from the seed, the call's content

@@ -43,9 +43,10 @@ use std::{
 use serde_json::{Map, Value};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+pub use crate::fault_plan::InvalidFault;
 pub use counters::{Call, Counters};
 pub use document_id::{DocumentId, InvalidId};
-pub use fault::{Fault, FaultKind, InvalidFault};
+pub use fault::{Fault, FaultKind};
 
 use crate::fault_plan::Schedule;
 use crate::recent::Recent;

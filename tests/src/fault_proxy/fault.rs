@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use crate::fault_plan::InvalidFault;
+
 /// The names of the faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FaultKind {
@@ -237,22 +239,6 @@ impl Fault {
     }
 }
 
-/// Why a text names no fault.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidFault {
-    /// The name is unknown.
-    #[error("no fault is named `{0}`")]
-    Name(String),
-    /// The value after `=` is superfluous or not a number.
-    #[error("fault `{kind}` takes {takes}")]
-    Value {
-        /// The fault.
-        kind: FaultKind,
-        /// What may follow its name.
-        takes: &'static str,
-    },
-}
-
 impl FromStr for Fault {
     type Err = InvalidFault;
 
@@ -264,7 +250,7 @@ impl FromStr for Fault {
         let kind = known.ok_or_else(|| InvalidFault::Name(name.to_owned()))?;
         let fault = Self::from(kind);
         let Some(value) = value else { return Ok(fault) };
-        let wrong = |takes| move |_| InvalidFault::Value { kind, takes };
+        let wrong = |takes| move |_| InvalidFault::Value { fault: kind.name(), takes };
         match kind.effect() {
             Effect::Answer { .. } => {
                 let takes = "nothing, seconds or the seconds to a date: `=2`, `=date:2`";
@@ -280,7 +266,7 @@ impl FromStr for Fault {
             Effect::Damage(Damage::Repeat) => {
                 Ok(Self::repeated_page(value.parse().map_err(wrong("a number of pages: `=2`"))?))
             }
-            _ => Err(InvalidFault::Value { kind, takes: "no value" }),
+            _ => Err(InvalidFault::Value { fault: kind.name(), takes: "no value" }),
         }
     }
 }

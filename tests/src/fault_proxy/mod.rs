@@ -22,7 +22,8 @@ use reqwest::{
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, task::JoinSet};
 
-pub use self::fault::{Fault, FaultKind, InvalidFault, RetryAfter};
+pub use self::fault::{Fault, FaultKind, RetryAfter};
+pub use crate::fault_plan::InvalidFault;
 
 use self::fault::{Damage, Effect};
 use self::wire::{Answer, Connection, Request};

@@ -95,7 +95,9 @@ fn parse(head: &[u8]) -> io::Result<Request> {
     if headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0") || headers.contains_key(TRANSFER_ENCODING) {
         return Err(invalid("the fault proxy takes requests without a body"));
     }
-    OWN.iter().for_each(|name| drop(headers.remove(name)));
+    for name in &OWN {
+        headers.remove(name);
+    }
     Ok(Request { method, path_and_query: target.to_owned(), headers })
 }
 

@@ -139,7 +139,7 @@ async fn faults_of_the_sink_that_end_a_run() {
         (Fault::FunctionMissing, 4, &["find the function", "bulkInsertOrders", "npx convex"]),
         (Fault::KeyRevoked, 4, &["be let in with the key of CONVEX_SELF_HOSTED_ADMIN_KEY", "generate_admin_key.sh"]),
         (
-            Fault::TooManyRequests429 { retry_after: Some(std::time::Duration::from_secs(3600)) },
+            Fault::TooManyRequests429 { retry_after: Some(std::time::Duration::from_hours(1)) },
             5,
             &["write that fast", "3600", "goes on where this run stopped"],
         ),

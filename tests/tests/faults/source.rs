@@ -3,8 +3,10 @@ use std::time::Duration;
 use migrate_core::ErrorKind;
 use migrate_core::layer::RetryPolicy;
 use migrate_core::report::Outcome;
+use migrate_tests::convex_bench::ConvexBench;
 use migrate_tests::fault_proxy::{Fault, FaultKind, FaultPlan, FaultProxy, RetryAfter};
-use migrate_tests::in_process::Times;
+use migrate_tests::in_process::{InProcess, Times};
+use migrate_tests::local_stack::Supabase;
 use migrate_tests::shop;
 
 use super::{assert_complete, assert_documents, failure, migration};
@@ -13,6 +15,14 @@ const ORDERS: i32 = 1000;
 
 /// The requests for rows of `orders`, and not its counts.
 const PAGES: &str = "/rest/v1/orders?select";
+
+/// A proxy before the project, and a migration that reads through it.
+async fn sides(configuration: &str, supabase: &Supabase) -> (FaultProxy, ConvexBench, InProcess) {
+    let proxy = FaultProxy::start(supabase.url(), FaultPlan::default()).await.unwrap();
+    let convex = shop::convex().await.unwrap();
+    let migration = migration(configuration, supabase, &proxy.url(), &convex).await;
+    (proxy, convex, migration)
+}
 
 /// The faults that a run gets over, with the codes that it tells of.
 fn passing() -> Vec<(Fault, &'static str)> {
@@ -49,9 +59,7 @@ async fn what_passes_ends_in_the_right_documents() {
     let supabase = shop::supabase(ORDERS).await.unwrap();
     for (fault, code) in passing() {
         let what = format!("{fault:?}");
-        let proxy = FaultProxy::start(supabase.url(), FaultPlan::default()).await.unwrap();
-        let convex = shop::convex().await.unwrap();
-        let migration = migration(shop::CONFIGURATION, &supabase, &proxy.url(), &convex).await;
+        let (proxy, convex, migration) = sides(shop::CONFIGURATION, &supabase).await;
         proxy.only(PAGES);
         proxy.script([Some(fault), None, None, Some(fault), Some(fault), None, Some(fault)]);
         let ran = migration.run(Times::default()).await.unwrap();
@@ -69,9 +77,7 @@ async fn all_of_it_by_chance_ends_in_the_right_documents() {
     let configuration = shop::CONFIGURATION.replace("page_rows = 100", "page_rows = 20");
     let mut kinds = std::collections::BTreeSet::new();
     for seed in 1..=3 {
-        let proxy = FaultProxy::start(supabase.url(), FaultPlan::default()).await.unwrap();
-        let convex = shop::convex().await.unwrap();
-        let migration = migration(&configuration, &supabase, &proxy.url(), &convex).await;
+        let (proxy, convex, migration) = sides(&configuration, &supabase).await;
         let random = passing().into_iter().map(|(fault, _)| (fault, 0.02)).collect();
         // Counts, links and the document of the schema meet them too.
         proxy.set_faults(FaultPlan { random, seed, max_consecutive: 4, ..FaultPlan::default() });
@@ -85,9 +91,7 @@ async fn all_of_it_by_chance_ends_in_the_right_documents() {
 #[tokio::test]
 async fn a_page_that_never_comes_is_asked_for_again() {
     let supabase = shop::supabase(ORDERS).await.unwrap();
-    let proxy = FaultProxy::start(supabase.url(), FaultPlan::default()).await.unwrap();
-    let convex = shop::convex().await.unwrap();
-    let migration = migration(shop::CONFIGURATION, &supabase, &proxy.url(), &convex).await;
+    let (proxy, convex, migration) = sides(shop::CONFIGURATION, &supabase).await;
     proxy.only(PAGES);
     proxy.script([None, Some(FaultKind::Hang.into())]);
     let times = Times { timeout: Duration::from_secs(1), ..Times::default() };
@@ -101,9 +105,7 @@ async fn a_page_that_never_comes_is_asked_for_again() {
 async fn a_wait_that_is_asked_for_is_kept_or_ends_the_run() {
     let supabase = shop::supabase(ORDERS).await.unwrap();
     for kind in [FaultKind::TooManyRequests429, FaultKind::Unavailable503] {
-        let proxy = FaultProxy::start(supabase.url(), FaultPlan::default()).await.unwrap();
-        let convex = shop::convex().await.unwrap();
-        let migration = migration(shop::CONFIGURATION, &supabase, &proxy.url(), &convex).await;
+        let (proxy, convex, migration) = sides(shop::CONFIGURATION, &supabase).await;
         proxy.only(PAGES);
         let asking = |retry_after| Some(Fault::from(kind).with_retry_after(retry_after));
         for long in [RetryAfter::Seconds(3600), RetryAfter::Date(3600)] {
@@ -136,9 +138,7 @@ async fn what_does_not_pass_is_not_tried_again_and_can_be_gone_on_from() {
     ];
     for &(fault, kind, says) in cases {
         let what = format!("{fault:?}");
-        let proxy = FaultProxy::start(supabase.url(), FaultPlan::default()).await.unwrap();
-        let convex = shop::convex().await.unwrap();
-        let migration = migration(shop::CONFIGURATION, &supabase, &proxy.url(), &convex).await;
+        let (proxy, convex, migration) = sides(shop::CONFIGURATION, &supabase).await;
         proxy.only(PAGES);
         proxy.script([None, None, None, None, Some(fault)]);
         let ran = migration.run(Times::default()).await.unwrap();
@@ -161,9 +161,7 @@ async fn what_does_not_pass_is_not_tried_again_and_can_be_gone_on_from() {
 #[tokio::test]
 async fn the_schema_cache_may_be_loaded_again_at_any_time() {
     let supabase = shop::supabase(ORDERS).await.unwrap();
-    let proxy = FaultProxy::start(supabase.url(), FaultPlan::default()).await.unwrap();
-    let convex = shop::convex().await.unwrap();
-    let migration = migration(shop::CONFIGURATION, &supabase, &proxy.url(), &convex).await;
+    let (proxy, convex, migration) = sides(shop::CONFIGURATION, &supabase).await;
     let mut held = proxy.hold(PAGES, 3);
     let owner = supabase.client().await.unwrap();
     let run = migration.run(Times::default());
@@ -186,9 +184,7 @@ async fn the_schema_cache_may_be_loaded_again_at_any_time() {
 #[tokio::test]
 async fn connections_that_the_database_ends_are_made_again() {
     let supabase = shop::supabase(ORDERS).await.unwrap();
-    let proxy = FaultProxy::start(supabase.url(), FaultPlan::default()).await.unwrap();
-    let convex = shop::convex().await.unwrap();
-    let migration = migration(shop::CONFIGURATION, &supabase, &proxy.url(), &convex).await;
+    let (proxy, convex, migration) = sides(shop::CONFIGURATION, &supabase).await;
     let owner = supabase.client().await.unwrap();
     // PostgREST needs a second or two to be back.
     let (first_delay, longest_delay) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -214,12 +210,10 @@ async fn connections_that_the_database_ends_are_made_again() {
 #[tokio::test]
 async fn a_table_that_changes_while_it_is_read_is_reported_with_the_difference() {
     let supabase = shop::supabase(ORDERS).await.unwrap();
-    let proxy = FaultProxy::start(supabase.url(), FaultPlan::default()).await.unwrap();
-    let convex = shop::convex().await.unwrap();
-    let migration = migration(shop::CONFIGURATION, &supabase, &proxy.url(), &convex).await;
+    let (proxy, convex, first) = sides(shop::CONFIGURATION, &supabase).await;
     let owner = supabase.client().await.unwrap();
     let mut held = proxy.hold(PAGES, 5);
-    let run = migration.run(Times::default());
+    let run = first.run(Times::default());
     let changes = async {
         held.reached().await.unwrap();
         // Five rows before the place, which no page comes to any more; three fewer and two more behind it.
@@ -241,7 +235,7 @@ async fn a_table_that_changes_while_it_is_read_is_reported_with_the_difference()
     let differences = shop::differences_where(&supabase, &convex, "id > 0").await.unwrap();
     assert!(differences.is_empty(), "{differences:#?}");
 
-    let again = super::migration(shop::CONFIGURATION, &supabase, &proxy.url(), &convex).await;
+    let again = migration(shop::CONFIGURATION, &supabase, &proxy.url(), &convex).await;
     let ran = again.run(Times::default()).await.unwrap();
     assert_complete(&supabase, &convex, &ran, "a run through all rows").await;
     assert_eq!(ran.report.tables["orders"].inserted, 5);

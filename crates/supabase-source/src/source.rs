@@ -10,14 +10,14 @@ use migrate_core::names::{FieldName, SourceKey, TableName};
 use migrate_core::record::{Record, RecordShape};
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
 use migrate_core::value::Value;
-use migrate_core::{Disposition, Error, ErrorKind, Result, Source};
+use migrate_core::{Error, ErrorKind, Result, Source};
 
 use crate::client::Client;
 use crate::error_rules::LIFT_TIMEOUT;
 use crate::filter::RowFilter;
 use crate::key::{KeyKind, require_full_sight};
 use crate::key_order;
-use crate::page_size::{PageSizes, is_too_large};
+use crate::page_size::{OneRow, PageSizes, asks_to_wait, is_too_large};
 use crate::partition::{block_ranges, integer_ranges, uuid_ranges};
 use crate::place::{PlaceRead, Windows, block_of};
 use crate::query::{Filter, ReadQuery, keyset_queries, quote};
@@ -243,14 +243,6 @@ impl Known {
     }
 }
 
-/// How often one row is asked for before it counts as too large: a lock or a cold disk may have been what took so long.
-const TRIES_OF_ONE_ROW: u32 = 3;
-
-/// Whether the server names a time before which the same request is not welcome.
-fn asks_to_wait(error: &Error) -> bool {
-    error.retry_after().is_some() && error.disposition() == Disposition::Retry
-}
-
 /// The place after the last record.
 ///
 /// A page that repeats keys or goes back would be read without end; it is refused. Where the order is not known, as for
@@ -334,7 +326,7 @@ impl Source for SupabaseSource {
         let table = &request.table;
         let read = self.prepare(table, &request.columns, &request.key).await?;
         let mut limit = self.page_sizes.limit(table, request.limit);
-        let mut tries_of_one_row = 0;
+        let mut one_row = OneRow::default();
         loop {
             let error = match self.try_page(&read, &request, limit).await {
                 Ok(page) => {
@@ -354,10 +346,7 @@ impl Source for SupabaseSource {
                 Some(smaller) if too_large && !asks_to_wait(&error) => limit = smaller,
                 // A timeout of our own, or a server that asks to wait: the retry layer waits first.
                 Some(_) => return Err(error),
-                // The retry layer repeats the others.
-                None if error.disposition() == Disposition::Split && tries_of_one_row + 1 < TRIES_OF_ONE_ROW => {
-                    tries_of_one_row += 1;
-                }
+                None if one_row.may_be_tried_again(&error) => {}
                 None => {
                     let place =
                         request.after.as_ref().map_or_else(|| "the start".to_owned(), |Cursor(key)| key.join(", "));

@@ -133,6 +133,26 @@ async fn slow_pages_shrink_at_once_and_grow_back() {
 }
 
 #[tokio::test]
+async fn one_row_that_is_slow_for_a_moment_is_read_in_the_end() {
+    let definition =
+        json!({ "properties": { "id": { "format": "integer", "description": "Note:\nThis is a Primary Key.<pk/>" } } });
+    for (slow_answers, is_read) in [(2, true), (3, false)] {
+        let simulated = Simulated::new(&json!([{ "id": 1 }]), 1000);
+        simulated.slow_answers.store(slow_answers, Ordering::Relaxed);
+        let server = simulated.serve("items", definition.clone()).await;
+        let page = source(&server).read_page(request("items", &["id"], &["id"], None, 1)).await;
+        assert_eq!(page.is_ok(), is_read, "a page after {slow_answers} timeouts");
+
+        let simulated = Simulated::new(&json!([{ "id": 1 }, { "id": 2 }]), 1000);
+        simulated.slow_answers.store(1 + slow_answers, Ordering::Relaxed);
+        let server = simulated.serve("items", definition.clone()).await;
+        let keys = ["1".into(), "2".into()];
+        let found = source(&server).fetch(&table("items"), &keys, &fields(&["id"])).await;
+        assert_eq!(found.is_ok(), is_read, "rows by key after {slow_answers} timeouts of one");
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_that_stopped_waiting_is_given_the_time_it_asks_for() {
     let asked = Arc::new(AtomicUsize::new(usize::MAX));
     let last = Arc::clone(&asked);

@@ -10,6 +10,6 @@ pub mod large_table;
 pub mod local_stack;
 pub mod peak_memory;
 pub mod project;
-pub mod torture;
 mod recent;
 pub mod shop;
+pub mod torture;

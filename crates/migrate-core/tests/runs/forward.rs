@@ -42,7 +42,7 @@ impl<S: Source> Source for Circling<S> {
     async fn read_page(&self, request: PageRequest) -> Result<Page> {
         let page = self.pages.fetch_add(1, Ordering::Relaxed);
         assert!(page < 1_000, "it is read for ever");
-        let begins_anew = page % self.around == 0;
+        let begins_anew = page.is_multiple_of(self.around);
         self.inner.read_page(if begins_anew { PageRequest { after: None, ..request } } else { request }).await
     }
 

@@ -29,6 +29,7 @@ const VERSION_CHARS: usize = 64;
 pub struct ConvexProbe {
     sink: ConvexSink,
     kind: DeploymentKind,
+    key_names: Option<String>,
 }
 
 /// What any deployment tells of itself.
@@ -97,13 +98,28 @@ impl ConvexProbe {
     /// As [`ConvexSink::new`].
     pub fn new(settings: ConvexSettings) -> Result<Self> {
         let kind = settings.deployment_kind();
-        Ok(Self { sink: ConvexSink::new(settings)?, kind })
+        let key_names = settings.named_deployment().map(str::to_owned);
+        Ok(Self { sink: ConvexSink::new(settings)?, kind, key_names })
+    }
+
+    /// The deployment that the key names, where address and key are of hosted deployments and the address names another.
+    #[must_use]
+    pub fn key_of_another(&self) -> Option<&str> {
+        let host = self.address().rsplit_once(':').map_or("", |(host, _)| host);
+        let of_address = host.strip_suffix(".convex.cloud")?.split('.').next()?;
+        self.key_names.as_deref().filter(|name| *name != of_address)
     }
 
     /// Host and port of the deployment.
     #[must_use]
     pub fn address(&self) -> &str {
         self.sink.client().host()
+    }
+
+    /// Whether calls are made with a key, rather than with the secret of public functions.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.sink.client().has_key()
     }
 
     /// What the key says of its deployment.
@@ -159,7 +175,7 @@ impl ConvexProbe {
 
     /// The deployed functions by their path; none where the deployment does not show them.
     async fn deployed(&self) -> Result<Option<HashMap<String, Deployed>>> {
-        if !self.sink.client().has_key() {
+        if !self.has_key() {
             return Ok(None);
         }
         let mut body = encode::begin_call(FUNCTION_SPECS, None);
@@ -251,6 +267,21 @@ mod tests {
 
     fn spec(name: &str, kind: FunctionKind) -> FunctionSpec {
         FunctionSpec { name: name.to_owned(), kind, is_public: false, arguments: json!({ "type": "any" }) }
+    }
+
+    #[test]
+    fn the_key_of_another_deployment_is_known_by_its_name() {
+        for (url, key, named) in [
+            ("https://happy-animal-123.convex.cloud", "prod:other-animal-7|CANARY", Some("other-animal-7")),
+            ("https://happy-animal-123.convex.cloud", "dev:happy-animal-123|CANARY", None),
+            ("https://happy-animal-123.eu-west-1.convex.cloud", "dev:happy-animal-123|CANARY", None),
+            ("https://api.example.com", "prod:other-animal-7|CANARY", None),
+            ("https://happy-animal-123.convex.cloud", "0123CANARY", None),
+        ] {
+            let probe = ConvexProbe::new(ConvexSettings::new(url, key.into())).unwrap();
+            assert_eq!(probe.key_of_another(), named, "{url}");
+            assert!(!format!("{probe:?}").contains("CANARY"));
+        }
     }
 
     #[test]

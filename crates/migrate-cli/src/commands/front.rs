@@ -7,6 +7,7 @@ use super::help;
 use crate::{exit, output};
 
 const VERBS: &[(&str, &str)] = &[
+    ("doctor", "Look at settings, both sides and the plan, and say what stands in the way"),
     ("discover", "Write catalog.json: what the Supabase project holds"),
     ("plan", "Write plan.json and the Convex functions; offline"),
     ("run", "Migrate, or go on where the last run stopped"),

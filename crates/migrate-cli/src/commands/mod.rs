@@ -1,6 +1,7 @@
 //! One file per verb; here is what they share.
 
 mod discover;
+mod doctor;
 mod front;
 mod help;
 mod plan;
@@ -27,6 +28,8 @@ use crate::{exit, output};
 pub enum Verb {
     /// `migrate`
     Front,
+    /// `migrate-doctor`
+    Doctor,
     /// `migrate-discover`
     Discover,
     /// `migrate-plan`
@@ -44,6 +47,7 @@ pub enum Verb {
 pub fn main(verb: Verb) -> ExitCode {
     let code = match verb {
         Verb::Front => front::main(),
+        Verb::Doctor => with_runtime(doctor::main(doctor::Arguments::parse())),
         Verb::Discover => with_runtime(discover::main(discover::Arguments::parse())),
         Verb::Plan => plan::main(&plan::Arguments::parse()),
         Verb::Run => with_runtime(run::main(run::Arguments::parse())),

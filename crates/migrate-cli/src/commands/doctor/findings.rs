@@ -29,7 +29,6 @@ impl Severity {
 /// One line of the table of findings.
 #[derive(Debug)]
 pub(super) struct Rule {
-    pub(super) code: Code,
     pub(super) name: &'static str,
     pub(super) severity: Severity,
     /// What it means.
@@ -48,7 +47,7 @@ macro_rules! findings {
 
         /// Every finding there is, in the order of the checks.
         pub(super) const RULES: &[Rule] = &[
-            $(Rule { code: Code::$code, name: $name, severity: Severity::$severity, about: $about, remedy: $remedy },)*
+            $(Rule { name: $name, severity: Severity::$severity, about: $about, remedy: $remedy },)*
         ];
 
         impl Code {
@@ -56,7 +55,7 @@ macro_rules! findings {
             pub(super) fn rule(self) -> &'static Rule {
                 match self {
                     $(Self::$code => const {
-                        &Rule { code: Code::$code, name: $name, severity: Severity::$severity, about: $about, remedy: $remedy }
+                        &Rule { name: $name, severity: Severity::$severity, about: $about, remedy: $remedy }
                     },)*
                 }
             }
@@ -314,9 +313,14 @@ prints the findings with these codes, in the form of
         let names: BTreeSet<&str> = RULES.iter().map(|rule| rule.name).collect();
         assert_eq!(names.len(), RULES.len());
         for rule in RULES {
-            assert_eq!(rule.code.rule().name, rule.name);
-            assert_eq!(serde_json::to_value(rule.code).unwrap(), rule.name);
             assert!(rule.about.ends_with('.') && !rule.remedy.is_empty(), "{}", rule.name);
+        }
+    }
+
+    #[test]
+    fn json_has_the_names_of_the_table() {
+        for code in [Code::ConfigInvalid, Code::TableNotReadable, Code::FunctionsUncompared] {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.rule().name);
         }
     }
 

@@ -16,11 +16,11 @@ mod tests;
 mod text;
 
 use clap::Parser;
-use migrate_core::plan::MigrateConfig;
+use migrate_core::plan::{MigrateConfig, suggest};
 
 pub(super) use self::diagnosis::Diagnosis;
 use self::diagnosis::SettingReport;
-use self::findings::{Code, Finding, Severity};
+use self::findings::{Code, Finding, RULES, Severity};
 use self::network::{Network, System};
 use super::{ProjectArguments, help};
 use crate::environment::{Environment, Origin};
@@ -33,6 +33,7 @@ const CLOCK_TOLERANCE: u64 = 30;
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-doctor", "look at this folder's project"),
     ("migrate-doctor --config cms/migrate.toml", "at another one"),
+    ("migrate-doctor --explain clock_skew", "what a finding means"),
     ("migrate-doctor --json | jq '.findings[].code'", "in a script"),
 ];
 
@@ -52,6 +53,9 @@ pub(super) struct Arguments {
     /// Print what was seen as JSON, instead of text
     #[arg(long)]
     json: bool,
+    /// Look at nothing; say what a finding means and what mends it
+    #[arg(long, value_name = "CODE")]
+    explain: Option<String>,
     /// Take a key that may not see every row for a warning, as migrate-run --allow-partial does
     #[arg(long)]
     allow_partial: bool,
@@ -59,6 +63,9 @@ pub(super) struct Arguments {
 
 pub(super) async fn main(arguments: Arguments) -> u8 {
     arguments.project.output.apply();
+    if let Some(code) = &arguments.explain {
+        return explain(code);
+    }
     let diagnosis = diagnose(&arguments, &System).await;
     output::data(&if arguments.json {
         serde_json::to_string_pretty(&diagnosis).unwrap_or_default()
@@ -66,6 +73,16 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         text::text(&diagnosis, output::width())
     });
     if diagnosis.count(Severity::Error) > 0 { exit::SETUP } else { exit::OK }
+}
+
+fn explain(code: &str) -> u8 {
+    let Some(rule) = RULES.iter().find(|rule| rule.name == code) else {
+        let known: Vec<String> = RULES.iter().map(|rule| rule.name.to_owned()).collect();
+        output::error(&format!("there is no finding {code}: {}", suggest(code, &known)));
+        return exit::USAGE;
+    };
+    output::line(&format!("{}: {}\n\n{}\n\nremedy: {}", rule.severity.as_str(), rule.name, rule.about, rule.remedy));
+    exit::OK
 }
 
 async fn diagnose(arguments: &Arguments, network: &impl Network) -> Diagnosis {

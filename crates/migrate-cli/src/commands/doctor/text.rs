@@ -8,7 +8,7 @@ use crate::render::{BAD, BOLD, FAINT, GOOD, NOTICE, paint, thousands};
 use crate::wrap;
 
 /// The columns before what is said of a setting or a side.
-const LABEL: usize = 30;
+const LABEL: usize = 32;
 /// The columns before a finding's text.
 const INDENT: usize = 9;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use migrate_tests::local_stack::{Supabase, SupabaseOptions};
+use migrate_tests::local_stack::{ConvexLocal, Supabase, SupabaseOptions};
 use migrate_tests::project::{Profile, Project, ProjectFolder, output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -98,8 +98,7 @@ fn database_url(supabase: &Supabase) -> String {
 
 async fn doctor_with(project: &Project, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
     let secrets = [project.supabase.secret_key(), project.supabase.publishable_key(), project.supabase.anon_jwt()];
-    let secrets: Vec<&str> =
-        secrets.into_iter().chain(project.convex.as_ref().map(|convex| convex.admin_key())).collect();
+    let secrets: Vec<&str> = secrets.into_iter().chain(project.convex.as_ref().map(ConvexLocal::admin_key)).collect();
     let program = |arguments: &[&str]| {
         let mut command = project.program("migrate-doctor", arguments);
         command.env("SUPABASE_DB_URL", database_url(&project.supabase)).envs(variables.iter().copied());

@@ -99,31 +99,32 @@ mod tests {
 
     use super::*;
 
-    fn object(fields: Json) -> Json {
+    fn object(fields: &Json) -> Json {
         json!({ "type": "object", "value": fields })
     }
 
-    fn field(kind: Json, optional: bool) -> Json {
+    fn field(kind: &Json, optional: bool) -> Json {
         json!({ "fieldType": kind, "optional": optional })
     }
 
     #[test]
     fn differences_are_named_by_their_place() {
         let (text, number) = (json!({ "type": "string" }), json!({ "type": "number" }));
-        let records = |fields: Json| {
-            object(json!({ "records": field(json!({ "type": "array", "value": object(fields) }), false) }))
+        let records = |fields: &Json| {
+            let records = json!({ "type": "array", "value": object(fields) });
+            object(&json!({ "records": field(&records, false) }))
         };
-        let deployed = records(json!({
-            "supabaseId": field(text.clone(), false),
-            "total": field(text.clone(), false),
-            "note": field(text.clone(), false),
-            "old": field(json!({ "type": "bigint" }), true),
+        let deployed = records(&json!({
+            "supabaseId": field(&text, false),
+            "total": field(&text, false),
+            "note": field(&text, false),
+            "old": field(&json!({ "type": "bigint" }), true),
         }));
-        let planned = records(json!({
-            "note": field(text.clone(), true),
-            "total": field(number.clone(), false),
-            "supabaseId": field(text.clone(), false),
-            "owner": field(json!({ "type": "id", "tableName": "users" }), false),
+        let planned = records(&json!({
+            "note": field(&text, true),
+            "total": field(&number, false),
+            "supabaseId": field(&text, false),
+            "owner": field(&json!({ "type": "id", "tableName": "users" }), false),
         }));
         assert_eq!(
             differences(&deployed, &planned),
@@ -136,7 +137,7 @@ mod tests {
         );
         let any = json!({ "type": "any" });
         assert_eq!(
-            differences(&any, &object(json!({ "a": field(number, false) }))),
+            differences(&any, &object(&json!({ "a": field(&number, false) }))),
             ["the arguments: v.any() is deployed, v.object({ a: v.number() }) is planned"]
         );
         assert_eq!(differences(&planned, &planned), [""; 0]);

@@ -40,6 +40,7 @@ pub(super) struct Rule {
 macro_rules! findings {
     ($($code:ident $name:literal $severity:ident: $about:literal, $remedy:literal;)*) => {
         /// The stable name of a finding.
+        #[expect(clippy::doc_markdown, reason = "the texts are shown to people")]
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
         pub(crate) enum Code {
             $(#[doc = $about] #[serde(rename = $name)] $code,)*
@@ -183,7 +184,7 @@ findings! {
     SourceDrifted "source_drifted" Error:
         "The project's tables have changed since the plan was made: migrate-run refuses it.",
         "run: migrate-discover, then migrate-plan";
-    CodeOutdated "code_outdated" Warning:
+    GeneratedOutdated "code_outdated" Warning:
         "The functions in this folder are not those that the plan makes.",
         "run: migrate-plan";
     ConvexSettingsRefused "convex_settings_refused" Error:

@@ -37,7 +37,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-doctor --json | jq '.findings[].code'", "in a script"),
 ];
 
-/// Looks at settings, both sides and the plan, and says what stands in the way
+/// Checks settings, keys, rights, tables, functions and the plan; says what stands in the way
 ///
 /// It shows where each setting comes from, reaches Supabase, Postgres and Convex, proves the keys' rights, lists tables
 /// that are there and cannot be read, and compares the deployed functions with the plan. It writes nothing, reads no
@@ -133,7 +133,15 @@ fn configuration(diagnosis: &mut Diagnosis, project: &ProjectArguments) -> Optio
             None
         }
         Err(ConfigFailure::Text(error)) => {
-            diagnosis.findings.push(Finding::new(Code::ConfigInvalid, error.to_string()));
+            let place = match error.line {
+                0 => error.file.clone(),
+                line => format!("{}:{line}:{}", error.file, error.column),
+            };
+            let found = Finding::new(Code::ConfigInvalid, format!("{place}: {}", error.message));
+            diagnosis.findings.push(match error.remedy {
+                Some(remedy) => found.with_remedy(remedy),
+                None => found,
+            });
             None
         }
     }

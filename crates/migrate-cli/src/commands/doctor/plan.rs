@@ -70,9 +70,9 @@ fn code(diagnosis: &mut Diagnosis, plan: &Plan, folder: &Path) {
         let path = functions.join(path);
         match files::read_if_there(&path) {
             Ok(Some(known)) if known == *text => {}
-            Ok(Some(_)) => diagnosis.find(Code::CodeOutdated, format!("{} is not the plan's", path.display())),
-            Ok(None) => diagnosis.find(Code::CodeOutdated, format!("{} is not there", path.display())),
-            Err(error) => diagnosis.fail(Code::CodeOutdated, &error),
+            Ok(Some(_)) => diagnosis.find(Code::GeneratedOutdated, format!("{} is not the plan's", path.display())),
+            Ok(None) => diagnosis.find(Code::GeneratedOutdated, format!("{} is not there", path.display())),
+            Err(error) => diagnosis.fail(Code::GeneratedOutdated, &error),
         }
     }
 }

@@ -89,6 +89,8 @@ async fn every_check_goes_on_after_one_that_fails() {
     {
         assert!(found.contains(&code), "{code} is not among {found:?}");
     }
+    let invalid = diagnosis.findings.iter().find(|found| found.code == Code::ConfigInvalid).unwrap();
+    assert!(invalid.message.contains("migrate.toml:1:1: ") && !invalid.message.contains('\n'), "{invalid:?}");
     let json = serde_json::to_string(&diagnosis).unwrap();
     assert!(!json.contains("hunter2"), "{json}");
 }

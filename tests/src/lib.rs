@@ -7,3 +7,4 @@ pub mod large_table;
 pub mod local_stack;
 pub mod peak_memory;
 pub mod project;
+pub mod torture;

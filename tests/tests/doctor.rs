@@ -135,8 +135,14 @@ async fn deployed(folder: &Path) -> Project {
 async fn a_project_that_is_ready_has_no_findings() {
     let folder = TempDir::new().unwrap();
     let project = deployed(folder.path()).await;
+    drop(project.supabase.gateway().take_requests());
     let said = doctor(&project).await;
     assert_eq!((said.code, said.codes()), (Some(0), BTreeSet::new()), "{}", said.text);
+    for request in project.supabase.gateway().take_requests() {
+        let (method, path) = (request.method.as_str(), request.path_and_query.as_str());
+        let is_root = path == "/rest/v1/" || path.starts_with("/auth/v1/admin/users");
+        assert!(is_root || method == "HEAD" || path.contains("limit=0"), "rows are read: {method} {path}");
+    }
 
     let client = project.supabase.client().await.unwrap();
     let version: String = client.query_one("show server_version", &[]).await.unwrap().get(0);

@@ -6,7 +6,7 @@ use migrate_core::{Error, ErrorKind};
 pub const OK: u8 = 0;
 /// Something that nothing below names.
 pub const UNEXPECTED: u8 = 1;
-/// The command line is wrong.
+/// The command line is wrong, or lacks the word that a dangerous step asks for.
 pub const USAGE: u8 = 2;
 /// The run went to its end, and some rows are rejects or a count differs.
 pub const FINDINGS: u8 = 3;
@@ -19,7 +19,7 @@ pub const INTERRUPTED: u8 = 5;
 pub const EXIT_CODES: &[(u8, &str)] = &[
     (OK, "all went well"),
     (UNEXPECTED, "unexpected error"),
-    (USAGE, "wrong command line"),
+    (USAGE, "wrong command line, or a step that needs --yes"),
     (FINDINGS, "finished, with rejected rows, unset links or a count that differs; or stopped at --max-rejects"),
     (SETUP, "to be mended: keys, addresses, configuration, deployment or plan"),
     (INTERRUPTED, "interrupted; the same command goes on"),
@@ -30,6 +30,8 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
 pub fn of_setup(error: &Error) -> u8 {
     match error.kind() {
         kind if kind.is_setup() => SETUP,
+        ErrorKind::Unconfirmed => USAGE,
+        ErrorKind::Interrupted => INTERRUPTED,
         ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::UnknownOutcome => SETUP,
         _ => UNEXPECTED,
     }

@@ -1,6 +1,7 @@
 //! The migrate commands as a library: each binary is one call of [`main`].
 
 mod commands;
+mod confirm;
 mod environment;
 pub mod exit;
 mod files;
@@ -9,6 +10,7 @@ mod output;
 mod progress;
 mod render;
 mod run_folder;
+mod signals;
 mod wrap;
 
 pub use commands::{Verb, main};

@@ -41,6 +41,8 @@ pub enum ErrorKind {
     Protocol,
     /// The stored state belongs to another plan, is corrupt, or is newer than this program.
     State,
+    /// A step that a person must confirm was not confirmed.
+    Unconfirmed,
     /// A stop was asked for.
     Interrupted,
     /// More rows were rejected than the run allows.
@@ -79,6 +81,7 @@ pub const ERROR_KINDS: &[(ErrorKind, &str, Disposition, bool)] = &[
     (ErrorKind::RecordFailed, "record_failed", Disposition::Split, false),
     (ErrorKind::Protocol, "protocol", Disposition::Abort, false),
     (ErrorKind::State, "state", Disposition::Abort, true),
+    (ErrorKind::Unconfirmed, "unconfirmed", Disposition::Abort, false),
     (ErrorKind::Interrupted, "interrupted", Disposition::Abort, false),
     (ErrorKind::TooManyRejects, "too_many_rejects", Disposition::Abort, false),
     (ErrorKind::Io, "io", Disposition::Abort, true),

@@ -18,6 +18,7 @@ pub mod resolve;
 pub mod sink;
 pub mod source;
 pub mod state;
+pub mod stop;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod transform;

@@ -10,6 +10,7 @@ use migrate_core::layer::{Bisect, DryRun, Limit, Retry, RetryPolicy, Timeout};
 use migrate_core::names::{SourceKey, TableName};
 use migrate_core::observe::{Fanout, Observer};
 use migrate_core::sink::{WriteBatch, WriteMode, WriteOutcome, WriteRecord};
+use migrate_core::stop::Stop;
 use migrate_core::testing::{
     Faults, Faulty, LookupFixture, MemorySink, MemorySource, SinkFixture, SourceFixture, When, check_sink,
     check_source, column, table, write_record,
@@ -102,7 +103,7 @@ async fn a_table_without_a_key_is_read_by_place() {
 async fn sources_and_their_layers_keep_their_promises() {
     check_source(&source(), &source_fixture()).await.unwrap();
     check_source(&Faulty::new(source(), Faults::default()), &source_fixture()).await.unwrap();
-    let layered = Timeout::new(Limit::new(source(), 1), Duration::from_secs(5));
+    let layered = Limit::new(Timeout::new(source(), Duration::from_secs(5)), 1);
     check_source(&Retry::new(layered, RetryPolicy::default(), silent()), &source_fixture()).await.unwrap();
 }
 
@@ -113,9 +114,9 @@ async fn sinks_and_their_layers_keep_their_promises() {
     check_sink(&sink, &fixture).await.unwrap();
     let sink = MemorySink::default();
     let fixture = sink_fixture(&sink);
-    let limited = Limit::new(Faulty::new(sink, Faults::default()), 2).with_write_rate(1 << 30);
-    let layered =
-        Bisect::new(Retry::new(Timeout::new(limited, Duration::from_secs(5)), RetryPolicy::default(), silent()));
+    let timed = Timeout::new(Faulty::new(sink, Faults::default()), Duration::from_secs(5));
+    let limited = Limit::new(timed, 2).with_write_rate(1 << 30);
+    let layered = Bisect::new(Retry::new(limited, RetryPolicy::default(), silent()).with_stop(Stop::default()));
     check_sink(&layered, &fixture).await.unwrap();
 }
 

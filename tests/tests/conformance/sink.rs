@@ -281,8 +281,8 @@ impl Bench {
 
 /// Every layer that a run has around its sink.
 fn layered(sink: ConvexSink) -> impl Sink {
-    let limited = Limit::new(sink, 2).with_write_rate(1 << 30);
-    Bisect::new(Retry::new(Timeout::new(limited, LONGEST), eager(), silent()))
+    let limited = Limit::new(Timeout::new(sink, LONGEST), 2).with_write_rate(1 << 30);
+    Bisect::new(Retry::new(limited, eager(), silent()))
 }
 
 #[tokio::test]
@@ -360,7 +360,7 @@ async fn a_record_that_the_deployed_functions_refuse_is_rejected_alone() {
 #[tokio::test]
 async fn a_dry_run_reads_and_checks_like_a_run_and_writes_nothing() {
     let local = Local::start().await;
-    let inner = || Retry::new(Timeout::new(Limit::new(local.sink(), 2), LONGEST), eager(), silent());
+    let inner = || Retry::new(Limit::new(Timeout::new(local.sink(), LONGEST), 2), eager(), silent());
     let (bare, sink) = (inner(), DryRun::new(inner()));
     let items = name("items");
     assert_eq!(sink.capabilities(), bare.capabilities());

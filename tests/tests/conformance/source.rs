@@ -191,7 +191,7 @@ async fn the_promises_hold_below_the_layers_while_the_network_fails() {
         for fault in faults {
             supabase.gateway().inject(fault.on(path.as_str()));
         }
-        let layered = Retry::new(Timeout::new(Limit::new(source(&supabase), 1), LONGEST), eager(), silent());
+        let layered = Retry::new(Limit::new(Timeout::new(source(&supabase), LONGEST), 1), eager(), silent());
         check_source(&layered, &case.fixture(&client).await).await.unwrap();
         let met = supabase.gateway().take_requests().iter().filter(|request| request.fault).count();
         assert_eq!(met, planned, "{}: faults that were met", case.table);

@@ -8,7 +8,7 @@ use migrate_core::layer::{Retry, RetryPolicy};
 use migrate_core::observe::Fanout;
 use supabase_source::SupabaseSource;
 
-use super::{ProjectArguments, fail, help, supabase};
+use super::{AccessOptions, ProjectArguments, fail, help, supabase};
 use crate::environment::Environment;
 use crate::init::first_config;
 use crate::{exit, files, output};
@@ -32,18 +32,14 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// With SUPABASE_DB_URL, a Postgres connection string of the same project, the catalog of Postgres is read too: it tells
 /// unique keys, checks, every reference, generated columns, and what rows leave behind.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
-#[expect(clippy::struct_excessive_bools, reason = "they are the program's switches")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-discover", version, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
     #[command(flatten)]
     project: ProjectArguments,
-    /// Accept a key that may not see every row, such as a publishable one
-    ///
-    /// Row-level security hides rows from such a key, and nothing tells how many.
-    #[arg(long)]
-    allow_partial: bool,
+    #[command(flatten)]
+    access: AccessOptions,
     /// Print the catalog as JSON, instead of a list of tables
     #[arg(long)]
     json: bool,
@@ -64,7 +60,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
     };
     let found = async {
         let environment = Environment::read(arguments.project.folder())?;
-        let source = SupabaseSource::new(supabase(&environment, &config, arguments.allow_partial)?)?;
+        let source = SupabaseSource::new(supabase(&environment, &config, arguments.access)?)?;
         source.check().await?;
         let catalog = Retry::new(source, RetryPolicy::default(), Arc::new(Fanout::default())).discover().await?;
         files::write_json(&arguments.project.catalog(), &catalog)?;

@@ -2,12 +2,14 @@
 
 mod discover;
 mod doctor;
+mod ending;
 mod front;
 mod help;
 mod plan;
 mod report;
 mod run;
 mod schema;
+mod sides;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -119,18 +121,34 @@ impl ProjectArguments {
     }
 }
 
+/// How both sides may be reached.
+#[derive(Debug, Clone, Copy, Args)]
+struct AccessOptions {
+    /// Accept a Supabase key that may not see every row
+    ///
+    /// Row-level security hides rows from a publishable or anon key, and nothing tells how many.
+    #[arg(long)]
+    allow_partial: bool,
+    /// Accept plain http to another host than this one
+    ///
+    /// Keys and rows are sent in the clear: only where the network in between is your own.
+    #[arg(long)]
+    allow_http: bool,
+}
+
 fn fail(error: &Error, code: u8) -> u8 {
     output::failure(error);
     code
 }
 
 /// How the source is reached that the environment and the configuration name.
-fn supabase(environment: &Environment, config: &MigrateConfig, allow_partial: bool) -> Result<SupabaseSettings> {
+fn supabase(environment: &Environment, config: &MigrateConfig, access: AccessOptions) -> Result<SupabaseSettings> {
     let url = environment.supabase_url(config.supabase.url.as_deref())?;
     let mut settings = SupabaseSettings::new(url, environment.supabase_key()?);
     settings.schemas.clone_from(&config.supabase.schemas);
     settings.database_url = environment.database_url();
-    settings.allow_partial = allow_partial;
+    settings.allow_partial = access.allow_partial;
+    settings.allow_http = access.allow_http;
     let mut expected: Vec<TableName> = config.named_tables().collect();
     expected.sort();
     expected.dedup();

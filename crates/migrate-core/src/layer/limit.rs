@@ -1,22 +1,26 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::slots::Slots;
+
 use crate::catalog::Catalog;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::names::{FieldName, SourceKey, TableName};
 use crate::record::{Record, RowError};
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
 
 /// Lets so many calls through at once, and writes no faster than so many bytes a second.
+///
+/// Adaptive: each 429 or 503 halves the calls at once, and each round of answers allows one more again, up to the first
+/// number.
 #[derive(Debug)]
 pub struct Limit<T> {
     inner: T,
-    slots: Arc<Semaphore>,
+    slots: Slots,
     pace: Option<Pace>,
 }
 
@@ -27,9 +31,9 @@ struct Pace {
 }
 
 impl<T> Limit<T> {
-    /// Lets `calls` calls through at once; at least one.
+    /// Lets at most `calls` calls through at once; at least one.
     pub fn new(inner: T, calls: usize) -> Self {
-        Self { inner, slots: Arc::new(Semaphore::new(calls.max(1))), pace: None }
+        Self { inner, slots: Slots::new(calls), pace: None }
     }
 
     /// Spaces writes so that their measured bytes stay below this rate on average.
@@ -39,8 +43,17 @@ impl<T> Limit<T> {
         self
     }
 
-    async fn slot(&self) -> Result<SemaphorePermit<'_>> {
-        self.slots.acquire().await.map_err(|_| Error::new(ErrorKind::Unexpected, "wait for a free slot"))
+    /// How many calls may be on the way now.
+    #[must_use]
+    pub fn calls(&self) -> usize {
+        self.slots.now()
+    }
+
+    async fn within<R>(&self, call: impl Future<Output = Result<R>>) -> Result<R> {
+        let slot = self.slots.take().await?;
+        let result = call.await;
+        slot.observe(&result);
+        result
     }
 }
 
@@ -66,33 +79,27 @@ impl Pace {
 #[async_trait]
 impl<S: Source> Source for Limit<S> {
     async fn check(&self) -> Result<()> {
-        let _slot = self.slot().await?;
-        self.inner.check().await
+        self.within(self.inner.check()).await
     }
 
     async fn discover(&self) -> Result<Catalog> {
-        let _slot = self.slot().await?;
-        self.inner.discover().await
+        self.within(self.inner.discover()).await
     }
 
     async fn count(&self, table: &TableName) -> Result<Option<u64>> {
-        let _slot = self.slot().await?;
-        self.inner.count(table).await
+        self.within(self.inner.count(table)).await
     }
 
     async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
-        let _slot = self.slot().await?;
-        self.inner.partitions(table, key, wanted).await
+        self.within(self.inner.partitions(table, key, wanted)).await
     }
 
     async fn read_page(&self, request: PageRequest) -> Result<Page> {
-        let _slot = self.slot().await?;
-        self.inner.read_page(request).await
+        self.within(self.inner.read_page(request)).await
     }
 
     async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
-        let _slot = self.slot().await?;
-        self.inner.fetch(table, keys, columns).await
+        self.within(self.inner.fetch(table, keys, columns)).await
     }
 }
 
@@ -107,26 +114,25 @@ impl<S: Sink> Sink for Limit<S> {
     }
 
     async fn check(&self, tables: &[TableName]) -> Result<()> {
-        let _slot = self.slot().await?;
-        self.inner.check(tables).await
+        self.within(self.inner.check(tables)).await
     }
 
     async fn lookup(&self, table: &TableName, index: &str, keys: &[NaturalKey]) -> Result<Vec<Match>> {
-        let _slot = self.slot().await?;
-        self.inner.lookup(table, index, keys).await
+        self.within(self.inner.lookup(table, index, keys)).await
     }
 
     async fn write_batch(&self, batch: WriteBatch<'_>) -> Result<Vec<WriteOutcome>> {
-        let _slot = self.slot().await?;
-        if let Some(pace) = &self.pace {
-            let bytes = batch.records.iter().map(|record| self.inner.measure(record).unwrap_or(0)).sum();
-            pace.turn(bytes).await;
-        }
-        self.inner.write_batch(batch).await
+        let paced = async {
+            if let Some(pace) = &self.pace {
+                let bytes = batch.records.iter().map(|record| self.inner.measure(record).unwrap_or(0)).sum();
+                pace.turn(bytes).await;
+            }
+            self.inner.write_batch(batch).await
+        };
+        self.within(paced).await
     }
 
     async fn finish(&self, tables: &[TableName]) -> Result<()> {
-        let _slot = self.slot().await?;
-        self.inner.finish(tables).await
+        self.within(self.inner.finish(tables)).await
     }
 }

@@ -1,14 +1,16 @@
 //! Wrappers that are themselves a source or a sink.
 //!
-//! Order matters, from the outside in: `Bisect(Retry(Timeout(Limit(sink))))` and `Retry(Timeout(Limit(source)))`.
-//! Bisect is outside retry, so that a record is only held guilty once the other side has answered for good; timeout is
-//! inside retry, so that each attempt has its own time; limit is innermost, so that waiting for a slot holds none.
+//! Order matters, from the outside in: `Bisect(Retry(Limit(Timeout(sink))))` and `Retry(Limit(Timeout(source)))`.
+//! Bisect is outside retry, so that a record is only held guilty once the other side has answered for good; limit is
+//! inside retry, so that a call which waits to be repeated holds no place; timeout is innermost, so that each attempt has
+//! its own time, and waiting for a place costs none of it.
 
 mod bisect;
 mod dry_run;
 mod limit;
 mod retry;
 mod retry_after;
+mod slots;
 mod timeout;
 
 pub use bisect::Bisect;

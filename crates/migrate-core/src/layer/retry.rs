@@ -11,6 +11,7 @@ use crate::observe::{Event, Observer};
 use crate::record::{Record, RowError};
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
+use crate::stop::{Stop, stopped};
 
 /// How often and how long a call is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,32 +41,42 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
+    /// Growing delays, each drawn evenly from zero up to its bound: calls that failed together do not come back
+    /// together.
     fn delays(&self) -> impl Iterator<Item = Duration> {
-        let builder = ExponentialBuilder::default()
+        let mut random = self.jitter_seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed);
+        let bounds = ExponentialBuilder::default()
             .with_min_delay(self.first_delay)
             .with_max_delay(self.longest_delay)
             .with_max_times(self.repeats)
-            .with_jitter();
-        match self.jitter_seed {
-            Some(seed) => builder.with_jitter_seed(seed).build(),
-            None => builder.build(),
-        }
+            .build();
+        bounds.map(move |bound| bound.mul_f64(random.f64()))
     }
 }
 
-/// Repeats calls whose error says so, with growing delays and jitter. `check` is not repeated: its caller waits for an
-/// answer, and a wrong address does not get better.
+/// Repeats calls whose error says so, with growing delays and full jitter. `check` is not repeated: its caller waits for
+/// an answer, and a wrong address does not get better.
+///
+/// Once a stop is asked for, nothing is repeated, and what is on the way gets [`crate::stop::GRACE`].
 #[derive(Debug)]
 pub struct Retry<T> {
     inner: T,
     policy: RetryPolicy,
     observer: Arc<dyn Observer>,
+    stop: Stop,
 }
 
 impl<T> Retry<T> {
     /// Wraps `inner`; repeats are told to `observer`.
     pub fn new(inner: T, policy: RetryPolicy, observer: Arc<dyn Observer>) -> Self {
-        Self { inner, policy, observer }
+        Self { inner, policy, observer, stop: Stop::default() }
+    }
+
+    /// Heeds this stop.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
     }
 
     async fn repeat<R, F: Future<Output = Result<R>> + Send>(
@@ -77,7 +88,7 @@ impl<T> Retry<T> {
         let mut delays = self.policy.delays();
         let mut attempt = 1;
         loop {
-            let error = match call().await {
+            let error = match self.stop.bound(call()).await {
                 Ok(value) => return Ok(value),
                 Err(error) if error.disposition() != Disposition::Retry => return Err(error),
                 Err(error) => error,
@@ -89,9 +100,13 @@ impl<T> Retry<T> {
             if asked > self.policy.longest_asked {
                 return Err(error.with_context("seconds to wait, as it says", asked.as_secs()));
             }
-            let delay = asked.max(delay);
+            let delay = asked + delay;
             self.tell(operation, table, attempt, delay, &error);
-            tokio::time::sleep(delay).await;
+            tokio::select! {
+                biased;
+                () = self.stop.requested() => return Err(stopped().with_context("after", error.code()).with_source(error)),
+                () = tokio::time::sleep(delay) => {}
+            }
             attempt += 1;
         }
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 use super::prepare::place_of;
 use super::references::{Outcome, Referred, resolve_field};
 use super::run::Shared;
-use super::table::{read_ahead, stopped};
+use super::table::read_ahead;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{KeySpace, SinkId, SourceKey};
 use crate::observe::Event;
@@ -14,6 +14,7 @@ use crate::reject::Reject;
 use crate::sink::{WriteBatch, WriteMode, WriteOutcome, WriteRecord};
 use crate::source::Cursor;
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
+use crate::stop::stopped;
 use crate::transform::{Chain, ParentKey, RowContext};
 use crate::value::Value;
 

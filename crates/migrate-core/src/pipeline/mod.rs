@@ -5,7 +5,6 @@ mod link;
 mod prepare;
 mod references;
 mod run;
-mod stop;
 mod table;
 
 use std::collections::HashSet;
@@ -15,8 +14,6 @@ use std::sync::atomic::AtomicU64;
 
 use tokio::sync::Semaphore;
 
-pub use stop::Stop;
-
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
 use crate::observe::{Fanout, Observer};
@@ -25,6 +22,7 @@ use crate::resolve::{AdoptedIds, ChainResolver, IdResolver, StoredIds};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::state::StateStore;
+use crate::stop::Stop;
 use crate::transform::Transform;
 use run::{MakeTransform, Shared};
 
@@ -106,6 +104,13 @@ impl Pipeline {
     #[must_use]
     pub fn max_rejects(mut self, limit: u64) -> Self {
         self.max_rejects = Some(limit);
+        self
+    }
+
+    /// Stops with others that have this handle, such as the layers of both sides.
+    #[must_use]
+    pub fn with_stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
         self
     }
 

@@ -6,7 +6,6 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::link::link_partition;
-use super::stop::Stop;
 use super::table::copy_partition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
@@ -16,6 +15,7 @@ use crate::resolve::IdResolver;
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, StateStore, Totals};
+use crate::stop::{Stop, stopped};
 use crate::transform::{Chain, Transform};
 
 /// Makes a further rule for a table, once per partition.
@@ -128,7 +128,7 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
     }
     match failure {
         Some(error) => Err(error),
-        None if shared.stop.is_requested() => Err(Error::new(ErrorKind::Interrupted, "go on: a stop was asked for")),
+        None if shared.stop.is_requested() => Err(stopped()),
         None => {
             let written: Vec<TableName> = shared.plan.tables.iter().map(|table| table.sink.clone()).collect();
             shared.sink.finish(&written).await

@@ -16,6 +16,7 @@ use crate::reject::Reject;
 use crate::sink::{WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord};
 use crate::source::{Cursor, Page, PageRequest};
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
+use crate::stop::stopped;
 
 /// Pages read ahead of the one that is being prepared.
 const PAGES_AHEAD: usize = 2;
@@ -104,10 +105,6 @@ async fn oldest(writes: &mut VecDeque<Write>) {
         Some(write) => write.finish().await,
         None => std::future::pending().await,
     }
-}
-
-pub(super) fn stopped() -> Error {
-    Error::new(ErrorKind::Interrupted, "go on: a stop was asked for")
 }
 
 /// Reads pages ahead in a task of its own. The channel bounds how far; an empty page or an error is the last item.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{LegacyIds, MissingParent, PlanIndex, Unfit};
 use crate::names::{FieldName, KeySpace, TableName};
+use crate::plan::WriteRate;
 
 /// A migration's configuration: the file `migrate.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -127,11 +128,22 @@ pub struct RunConfig {
     pub tables_in_parallel: usize,
     /// Stop after this many rejected rows.
     pub max_rejects: Option<u64>,
+    /// Write no faster than so many bytes a second: `"3MiB"`. A Convex deployment takes 4 MiB a second or more, by its
+    /// class, from all who write into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_rate: Option<WriteRate>,
 }
 
 impl Default for RunConfig {
     fn default() -> Self {
-        Self { page_rows: 1000, batch_records: 1000, in_flight: 4, tables_in_parallel: 4, max_rejects: None }
+        Self {
+            page_rows: 1000,
+            batch_records: 1000,
+            in_flight: 4,
+            tables_in_parallel: 4,
+            max_rejects: None,
+            write_rate: None,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod order;
 mod rules;
 mod sink_rules;
 mod toml_error;
+mod write_rate;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ pub use coverage::{ColumnFate, column_fate, coverage, explain};
 pub use rules::{CAST_RULES, CastRule, Condition, Target};
 pub use sink_rules::SinkRules;
 pub use toml_error::{ConfigError, read_config, suggest};
+pub use write_rate::{InvalidWriteRate, WriteRate};
 
 use crate::catalog::{SourceType, TableState};
 use crate::names::{FieldName, KeySpace, TableName};

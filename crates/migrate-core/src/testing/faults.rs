@@ -5,10 +5,12 @@ use async_trait::async_trait;
 
 use crate::catalog::Catalog;
 use crate::error::{Error, Result};
-use crate::names::{FieldName, SourceKey, TableName};
+use crate::names::{FieldName, KeySpace, SinkId, SourceKey, TableName};
 use crate::record::{Record, RowError};
+use crate::reject::Reject;
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
+use crate::state::{Checkpoint, Commit, PartitionId, StateStore};
 
 /// Whether a fault strikes before the call takes effect or after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +109,9 @@ impl Faults {
     }
 }
 
-/// A source or sink that fails when its [`Faults`] say so.
+/// A source, sink or state that fails when its [`Faults`] say so.
+///
+/// The operations of a state are named `state.` and the method.
 #[derive(Debug)]
 pub struct Faulty<T> {
     inner: T,
@@ -181,5 +185,36 @@ impl<S: Sink> Sink for Faulty<S> {
 
     async fn finish(&self, tables: &[TableName]) -> Result<()> {
         self.faults.around("finish", self.inner.finish(tables)).await
+    }
+}
+
+#[async_trait]
+impl<S: StateStore> StateStore for Faulty<S> {
+    async fn bind(&self, fingerprint: &str) -> Result<()> {
+        self.faults.around("state.bind", self.inner.bind(fingerprint)).await
+    }
+
+    async fn partitions(&self, table: &TableName) -> Result<Vec<(PartitionId, Checkpoint)>> {
+        self.faults.around("state.partitions", self.inner.partitions(table)).await
+    }
+
+    async fn load(&self, partition: &PartitionId) -> Result<Option<Checkpoint>> {
+        self.faults.around("state.load", self.inner.load(partition)).await
+    }
+
+    async fn commit(&self, commit: Commit<'_>) -> Result<()> {
+        self.faults.around("state.commit", self.inner.commit(commit)).await
+    }
+
+    async fn ids(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Option<SinkId>>> {
+        self.faults.around("state.ids", self.inner.ids(table, keys)).await
+    }
+
+    async fn adopt(&self, table: &KeySpace, ids: &[(SourceKey, SinkId)]) -> Result<()> {
+        self.faults.around("state.adopt", self.inner.adopt(table, ids)).await
+    }
+
+    async fn rejects(&self, table: &TableName, after: u64, limit: usize) -> Result<Vec<Reject>> {
+        self.faults.around("state.rejects", self.inner.rejects(table, after, limit)).await
     }
 }

@@ -22,7 +22,7 @@ pub(super) use self::diagnosis::Diagnosis;
 use self::diagnosis::SettingReport;
 use self::findings::{Code, Finding, RULES, Severity};
 use self::network::{Network, System};
-use super::{ProjectArguments, help};
+use super::{AccessOptions, ProjectArguments, help};
 use crate::environment::{Environment, Origin};
 use crate::files::{self, ConfigFailure};
 use crate::{exit, output};
@@ -56,9 +56,8 @@ pub(super) struct Arguments {
     /// Look at nothing; say what a finding means and what mends it
     #[arg(long, value_name = "CODE")]
     explain: Option<String>,
-    /// Take a key that may not see every row for a warning, as migrate-run --allow-partial does
-    #[arg(long)]
-    allow_partial: bool,
+    #[command(flatten)]
+    access: AccessOptions,
 }
 
 pub(super) async fn main(arguments: Arguments) -> u8 {
@@ -98,7 +97,7 @@ async fn diagnose(arguments: &Arguments, network: &impl Network) -> Diagnosis {
 
     let config = config.unwrap_or_default();
     let known = planned.plan.as_ref();
-    let sides = settings::examine(&mut diagnosis, &environment, &config, known, arguments.allow_partial);
+    let sides = settings::examine(&mut diagnosis, &environment, &config, known, arguments.access);
     let of_postgres = match &sides.postgres {
         Some(postgres) => database::examine(&mut diagnosis, postgres, network).await,
         None => None,

@@ -8,7 +8,7 @@ use supabase_source::{KeyKind, PostgresCatalog, PostgresSettings, SupabaseProbe}
 
 use super::diagnosis::{Diagnosis, SettingReport};
 use super::findings::{Code, Finding};
-use crate::commands::supabase;
+use crate::commands::{AccessOptions, supabase};
 use crate::environment::{Environment, Origin, Setting, SettingKind};
 
 /// What both sides are asked with. A side is none where its settings are missing or refused.
@@ -24,7 +24,7 @@ pub(super) fn examine(
     environment: &Environment,
     config: &MigrateConfig,
     plan: Option<&Plan>,
-    allow_partial: bool,
+    access: AccessOptions,
 ) -> Sides {
     let url = environment.find_address(SettingKind::SupabaseUrl, config.supabase.url.as_deref(), "supabase.url");
     let key = environment.find(SettingKind::SupabaseKey);
@@ -33,11 +33,11 @@ pub(super) fn examine(
     report(diagnosis, SettingKind::SupabaseKey, key.as_ref(), Code::SupabaseKeyUnset);
     report(diagnosis, SettingKind::DatabaseUrl, database.as_ref(), Code::DatabaseUrlUnset);
     let supabase = match (&url, &key) {
-        (Some(_), Some(_)) => project(diagnosis, environment, config, plan, allow_partial),
+        (Some(_), Some(_)) => project(diagnosis, environment, config, plan, access),
         _ => None,
     };
     let postgres = database.and_then(|setting| postgres(diagnosis, supabase.as_ref(), setting, config));
-    let convex = convex(diagnosis, environment, config, plan);
+    let convex = convex(diagnosis, environment, config, plan, access);
     Sides { supabase, postgres, convex }
 }
 
@@ -69,9 +69,9 @@ fn project(
     environment: &Environment,
     config: &MigrateConfig,
     plan: Option<&Plan>,
-    allow_partial: bool,
+    access: AccessOptions,
 ) -> Option<SupabaseProbe> {
-    let probe = supabase(environment, config, allow_partial).and_then(|mut settings| {
+    let probe = supabase(environment, config, access).and_then(|mut settings| {
         settings.expected_tables.extend(plan.into_iter().flat_map(Plan::source_tables).cloned());
         settings.expected_tables.sort();
         settings.expected_tables.dedup();
@@ -83,7 +83,7 @@ fn project(
             let kind = probe.key_kind();
             diagnosis.supabase.key = Some(kind.to_string());
             if !kind.sees_everything() {
-                let code = if allow_partial { Code::SupabaseKeyPartial } else { Code::SupabaseKeyBlind };
+                let code = if access.allow_partial { Code::SupabaseKeyPartial } else { Code::SupabaseKeyBlind };
                 diagnosis.find(code, format!("row-level security hides rows from {kind}"));
             } else if matches!(kind, KeyKind::Jwt { .. }) {
                 diagnosis.find(Code::SupabaseKeyLegacy, format!("the key is {kind}"));
@@ -123,6 +123,7 @@ fn convex(
     environment: &Environment,
     config: &MigrateConfig,
     plan: Option<&Plan>,
+    access: AccessOptions,
 ) -> Option<ConvexProbe> {
     let is_public = plan.map_or(config.convex.public_functions, |plan| plan.sink.public_functions);
     let (kind, unset) = if is_public {
@@ -145,6 +146,7 @@ fn convex(
     } else {
         ConvexSettings { admin_key_name: name.to_owned(), ..ConvexSettings::new(url.value, value) }
     };
+    settings.allow_http = access.allow_http;
     if let Some(plan) = plan {
         settings.module.clone_from(&plan.sink.module);
         settings.legacy_id_field = plan.sink.legacy_id_field.clone();

@@ -108,7 +108,8 @@ async fn settings_that_do_not_go_together_are_told() {
     let config = folder.path().join("migrate.toml");
     let mut diagnosis = Diagnosis::new();
     let (environment, _) = Environment::read_all(folder.path());
-    let sides = settings::examine(&mut diagnosis, &environment, &MigrateConfig::default(), None, false);
+    let access = AccessOptions { allow_partial: false, allow_http: false };
+    let sides = settings::examine(&mut diagnosis, &environment, &MigrateConfig::default(), None, access);
     assert!(sides.supabase.is_some() && sides.postgres.is_none() && sides.convex.is_none(), "{}", config.display());
     assert_eq!(codes(&diagnosis), ["database_url_refused", "convex_settings_mixed", "convex_settings_refused"]);
     assert!(!serde_json::to_string(&diagnosis).unwrap().contains("hunter2"));

@@ -3,8 +3,13 @@
 
 pub mod ari_cms;
 pub mod convex_bench;
+pub mod fault_plan;
+pub mod fault_proxy;
+pub mod in_process;
 pub mod large_table;
 pub mod local_stack;
 pub mod peak_memory;
 pub mod project;
+mod recent;
+pub mod shop;
 pub mod torture;

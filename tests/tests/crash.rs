@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use migrate_tests::project::Profile;
 use migrate_tests::torture::trial::{REJECTS_LEFT, WRITTEN_AGAIN};
-use migrate_tests::torture::{End, Shop, Size, Target, Trial};
+use migrate_tests::torture::{End, Size, Stage, Target, Trial};
 
 /// A run that nothing disturbs: its end, the writes that changed nothing, and how long it takes.
-async fn undisturbed(shop: &Shop) -> (End, u64, Duration) {
-    let mut trial = Trial::new(shop, Target::bench().await.unwrap()).unwrap();
+async fn undisturbed(stage: &Stage) -> (End, u64, Duration) {
+    let mut trial = Trial::new(stage, Target::bench().await.unwrap()).unwrap();
     let (status, elapsed) = trial.run(&["--quiet"]).await.unwrap();
     assert_eq!(status.code(), Some(REJECTS_LEFT), "{}", trial.printed());
     let end = trial.end().await.unwrap();
@@ -18,14 +18,14 @@ async fn undisturbed(shop: &Shop) -> (End, u64, Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_kills_lose_and_double_nothing() {
-    let shop = Shop::open(Size::FULL, Profile::Own).await.unwrap();
-    assert!(shop.expected().rejected() > 100, "{} rejects", shop.expected().rejected());
-    let (expected, idle, span) = undisturbed(&shop).await;
+    let stage = Stage::open(Size::FULL, Profile::Own).await.unwrap();
+    assert!(stage.expected().rejected() > 100, "{} rejects", stage.expected().rejected());
+    let (expected, idle, span) = undisturbed(&stage).await;
     assert_eq!(expected.differences.rows, Size::FULL.rows());
     let mut random = fastrand::Rng::with_seed(20_000);
     let mut kills = 0;
     while kills < 50 {
-        let mut trial = Trial::new(&shop, Target::bench().await.unwrap()).unwrap();
+        let mut trial = Trial::new(&stage, Target::bench().await.unwrap()).unwrap();
         let killed = trial.run_with_kills(&mut random, span).await.unwrap();
         assert_eq!(trial.end().await.unwrap(), expected, "after {killed} kills");
         let again = trial.target.written_again() - idle;
@@ -36,12 +36,12 @@ async fn fifty_kills_lose_and_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_double_nothing_where_the_generated_functions_decide() {
-    let shop = Shop::open(Size::SMALL, Profile::Own).await.unwrap();
-    let (_, _, span) = undisturbed(&shop).await;
+    let stage = Stage::open(Size::SMALL, Profile::Own).await.unwrap();
+    let (_, _, span) = undisturbed(&stage).await;
     let mut random = fastrand::Rng::with_seed(600);
     let mut kills = 0;
     while kills < 6 {
-        let mut trial = Trial::new(&shop, Target::local(&shop).await.unwrap()).unwrap();
+        let mut trial = Trial::new(&stage, Target::local(&stage).await.unwrap()).unwrap();
         kills += trial.run_with_kills(&mut random, span).await.unwrap();
         let end = trial.end().await.unwrap();
         assert!(end.differences.is_none() && end.secrets == 0, "{kills} kills: {end:?}");

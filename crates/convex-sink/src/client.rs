@@ -13,7 +13,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::errors::{Call, FunctionFailure, parse_function_failure, parse_system_failure, parse_transport, protocol};
+use crate::errors::{
+    Call, FunctionFailure, parse_cut, parse_function_failure, parse_system_failure, parse_transport, protocol,
+};
 use crate::settings::{ConvexSettings, is_loopback};
 
 /// What names this program to the deployment: a name, `-` and a semantic version, or the header is refused.
@@ -106,7 +108,8 @@ impl Client {
     /// Calls a function with a body made by [`crate::encode`], and reads its value.
     ///
     /// # Errors
-    /// As [`crate::errors`] classifies; `TooLarge` before anything is sent; `Protocol` for a value of another shape.
+    /// As [`crate::errors`] classifies; `TooLarge` before anything is sent; `Protocol` for a value of another shape, but
+    /// not for an answer that ends in the middle, after which the call is repeated.
     pub(crate) async fn call<T: DeserializeOwned>(&self, kind: FunctionKind, name: &str, body: Vec<u8>) -> Result<T> {
         let call = self.named(name, kind == FunctionKind::Mutation);
         if body.len() > MAX_BODY_BYTES {
@@ -123,8 +126,9 @@ impl Client {
         if reply.status != StatusCode::OK && reply.status.as_u16() != STATUS_FUNCTION_FAILED {
             return Err(refused(call, &reply));
         }
-        let envelope: Answer =
-            serde_json::from_slice(answer).map_err(|_| protocol(call, "read the answer: it is not Convex's JSON"))?;
+        let envelope: Answer = serde_json::from_slice(answer).map_err(|error| {
+            if error.is_eof() { parse_cut(call) } else { protocol(call, "read the answer: it is not Convex's JSON") }
+        })?;
         match (envelope.status.as_str(), envelope.value) {
             ("success", Some(value)) => serde_json::from_str(value.get())
                 .map_err(|_| protocol(call, "read the function's value: it has another shape")),

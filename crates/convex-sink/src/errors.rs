@@ -274,6 +274,12 @@ pub(crate) fn parse_transport(call: Call<'_>, host: &str, error: reqwest::Error)
     shown.with_source(error)
 }
 
+/// The error for an answer that ends in the middle: something on the way cut it, and what it was about took place.
+pub(crate) fn parse_cut(call: Call<'_>) -> Error {
+    let kind = if call.writes { ErrorKind::UnknownOutcome } else { ErrorKind::Unavailable };
+    at(Error::new(kind, "read the whole answer: it ends in the middle"), call)
+}
+
 /// The error for an answer that the protocol does not allow. The answer is not shown: it may hold values.
 pub(crate) fn protocol(call: Call<'_>, message: impl Into<String>) -> Error {
     at(Error::new(ErrorKind::Protocol, message), call).with_remedy(

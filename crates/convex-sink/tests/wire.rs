@@ -292,6 +292,20 @@ async fn answers_of_another_shape_are_protocol_errors() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_cut_is_of_unknown_outcome() {
+    let whole = json!({ "status": "success", "value": [{ "id": CANARY, "outcome": "inserted" }] }).to_string();
+    for end in 0..whole.len() {
+        let server = server(ResponseTemplate::new(200).set_body_string(&whole[..end])).await;
+        let error = write_one(&server).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnknownOutcome, "cut at {end}: {error}");
+        shows_no_secret(&error);
+    }
+    let server = server(ResponseTemplate::new(200).set_body_string(&whole[..20])).await;
+    let error = sink(&server).lookup(&table("t"), "by_x", &[vec![Value::text("x")]]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "a query has no outcome to be unknown");
+}
+
+#[tokio::test]
 async fn no_answer_is_unreachable_or_of_unknown_outcome() {
     let slow = server(success(json!([])).set_delay(Duration::from_mins(1))).await;
     let timing = ConvexSettings { call_timeout: Duration::from_millis(50), ..settings(&slow.uri()) };

@@ -42,7 +42,14 @@ impl RunFolder {
         let path = newest.unwrap_or_else(|| all.join(jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string()));
         private_folder(&path)?;
         let lock = lock(&path)?;
-        Ok(Self { path, _lock: lock })
+        let folder = Self { path, _lock: lock };
+        // SQLite gives the files beside it the rights of this one.
+        private_options()
+            .create(true)
+            .append(true)
+            .open(folder.state())
+            .map_err(|error| io_error("open the state for writing", &folder.path, error))?;
+        Ok(folder)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -89,12 +96,21 @@ impl RunFolder {
     }
 }
 
-fn private_file(path: &Path) -> Result<File> {
+/// Options for a file that only its owner may open.
+fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| io_error("write the rejects", path, error))
+    options
+}
+
+fn private_file(path: &Path) -> Result<File> {
+    private_options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(path)
+        .map_err(|error| io_error("write the rejects", path, error))
 }
 
 /// The run folder that was made last; names are times, so the greatest name.

@@ -14,7 +14,7 @@ use migrate_core::record::Record;
 use migrate_core::{Error, ErrorKind, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use postgrest::Postgrest;
-use reqwest::header::{ACCEPT, CONTENT_RANGE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT, CONTENT_RANGE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode, Url};
 
@@ -149,7 +149,8 @@ impl Client {
 
     /// The exact number of rows, by a HEAD that reads none of them.
     ///
-    /// A failed HEAD has no body: `Proxy-Status` names the code since PostgREST 13, else the same is asked with GET.
+    /// A failed HEAD has no body: `Proxy-Status` names the code since PostgREST 13, else the same is asked with GET, but
+    /// not of a server that asks to wait.
     ///
     /// # Errors
     /// As [`parse_error`].
@@ -165,7 +166,8 @@ impl Client {
         let attempt = self.attempt("count the rows", Some(table));
         let query = ReadQuery { limit: Some(0), filters: filters.to_vec(), ..ReadQuery::of(table) };
         let mut reply = self.send(Method::HEAD, self.compose(&query, &attempt)?, COUNTED, &attempt).await?;
-        if !reply.status.is_success() && proxy_status_code(&reply.headers).is_none() {
+        let says_nothing = proxy_status_code(&reply.headers).is_none() && !reply.headers.contains_key(RETRY_AFTER);
+        if !reply.status.is_success() && says_nothing {
             reply = self.send(Method::GET, self.compose(&query, &attempt)?, COUNTED, &attempt).await?;
         }
         if !reply.status.is_success() {

@@ -20,7 +20,8 @@ const MAX_DIMENSIONS: usize = 6;
 ///
 /// # Errors
 /// `Unavailable` when the body ends early: it was cut, and the same request may be sent again. `Protocol` when it is no
-/// array of rows with the columns of `read`, or when a value does not fit its column's type; the value is not shown.
+/// array of rows with the columns of `read`. `Config` when a value does not fit its column's type, which a table that was
+/// altered meanwhile shows by; the value is not shown.
 pub(crate) fn decode(body: &[u8], read: &TableRead) -> Result<Vec<Record>> {
     let in_table = |error: Error| error.with_context("table", &read.shape.table);
     let mut parser = serde_json::Deserializer::from_slice(body);
@@ -41,7 +42,7 @@ pub(crate) fn decode(body: &[u8], read: &TableRead) -> Result<Vec<Record>> {
         for (position, (raw, column)) in row.into_iter().zip(&read.columns).enumerate() {
             values.push(value(raw, &column.source_type).map_err(|found| {
                 let name = read.shape.fields.get(position).map_or("", |field| field.as_str());
-                in_table(Error::new(ErrorKind::Protocol, format!("read {found} as {}", column.source_type.name)))
+                in_table(Error::new(ErrorKind::Config, format!("read {found} as {}", column.source_type.name)))
                     .with_context("column", name)
                     .with_remedy(match column.source_type.scalar {
                         ScalarKind::Bytes => "set bytea_output to hex for the data API's role",

@@ -136,6 +136,13 @@ pub(crate) const CODE_RULES: &[CodeRule] = &[
         "the table is locked",
         "if it stays so: end the long transaction that holds the lock",
     ),
+    code(
+        "55000",
+        Config,
+        Show::Message,
+        "it cannot be read in the state it is in",
+        "a materialized view is filled by: refresh materialized view",
+    ),
     code("40001", Unavailable, Show::Code, "the statement gave way to another transaction", ""),
     code("40P01", Unavailable, Show::Message, "the statement gave way to another transaction", ""),
     code("57P*", Unavailable, Show::Message, "the database restarts", ""),
@@ -233,14 +240,20 @@ mod tests {
 
     #[test]
     fn the_retry_classes_are_kept() {
-        for code in
-            ["PGRST000", "PGRST001", "PGRST002", "PGRST003", "PGRST303", "08006", "53300", "57P01", "40001", "55P03"]
-        {
+        for code in [
+            "PGRST000", "PGRST001", "PGRST002", "PGRST003", "PGRST303", "PGRSTX00", "08006", "08P01", "53100", "53200",
+            "53300", "53400", "57P01", "57P02", "57P03", "40001", "40P01", "55P03", "XX000", "58030",
+        ] {
             assert_eq!(code_rule(code).unwrap().kind.disposition(), Disposition::Retry, "{code}");
         }
-        for code in
-            ["PGRST100", "PGRST106", "PGRST205", "PGRST301", "42501", "42P01", "42703", "22P02", "P0001", "XX001"]
-        {
+        for code in ["57014", "54000"] {
+            assert_eq!(code_rule(code).unwrap().kind.disposition(), Disposition::Split, "{code}");
+        }
+        for code in [
+            "PGRST100", "PGRST103", "PGRST106", "PGRST111", "PGRST116", "PGRST121", "PGRST125", "PGRST126", "PGRST200",
+            "PGRST202", "PGRST204", "PGRST205", "PGRST300", "PGRST301", "PGRST302", "42501", "42P01", "42P17", "42703",
+            "42883", "22P02", "22007", "22023", "25006", "55000", "P0001", "PT418", "XX001", "XX002",
+        ] {
             assert_eq!(code_rule(code).unwrap().kind.disposition(), Disposition::Abort, "{code}");
         }
         for status in [408, 429, 500, 502, 503, 504, 520, 522, 524, 530, 544] {

@@ -12,6 +12,9 @@ use serde::Deserialize;
 use crate::error_rules::{Show, code_rule, status_rule};
 use crate::key::KeyKind;
 
+/// What is said of a failure whose code no rule has.
+const UNKNOWN_CODE: &str = "the data API failed with a code that is not known here";
+
 /// Longer texts of a server are cut.
 const MESSAGE_CHARS: usize = 240;
 
@@ -47,6 +50,10 @@ pub(crate) fn parse_error(status: StatusCode, headers: &HeaderMap, body: &[u8], 
     let rule = code.and_then(code_rule);
     let (mut kind, text, remedy, show) = match (rule, status_rule(status.as_u16())) {
         (Some(rule), _) => (rule.kind, rule.text, rule.remedy, rule.show),
+        // PostgREST and Postgres name what failed, and another attempt would meet it again.
+        (None, Some(rule)) if code.is_some() && rule.kind == ErrorKind::UnknownOutcome => {
+            (ErrorKind::Unexpected, UNKNOWN_CODE, "", Show::Code)
+        }
         (None, Some(rule)) => (rule.kind, rule.text, rule.remedy, Show::Code),
         (None, None) => (ErrorKind::Protocol, "the answer has a status that means nothing here", "", Show::Code),
     };

@@ -9,7 +9,7 @@ use migrate_core::record::{Record, RecordShape};
 use migrate_core::{Error, ErrorKind, Result};
 
 use crate::client::Client;
-use crate::page_size::is_too_large;
+use crate::page_size::{OneRow, asks_to_wait, is_too_large};
 use crate::query::{ReadQuery, encoded_len, key_cost, key_filters};
 use crate::source_type::is_padded;
 use crate::table_read::TableRead;
@@ -62,16 +62,21 @@ pub(crate) async fn fetch(
     }
     let key_bytes = URL_BYTES.saturating_sub(URL_REST + encoded_len(&read.select)).max(LEAST_KEY_BYTES);
     let mut most = usize::MAX;
+    let mut one_row = OneRow::default();
     while !queue.is_empty() {
         let chunk = next_chunk(&mut queue, read, key_bytes, most);
         let rows = match rows(client, read, &chunk).await {
-            Err(error) if is_too_large(&error) && chunk.len() > 1 => {
-                most = chunk.len() / 2;
+            Err(error) if is_too_large(&error) && !asks_to_wait(&error) => {
+                if chunk.len() == 1 && !one_row.may_be_tried_again(&error) {
+                    return Err(error);
+                }
+                most = (chunk.len() / 2).max(1);
                 chunk.into_iter().rev().for_each(|wanted| queue.push_front(wanted));
                 continue;
             }
             rows => rows?,
         };
+        one_row = OneRow::default();
         let nothing = rows.is_empty();
         let mut matched: HashMap<Vec<String>, Record> = HashMap::with_capacity(rows.len());
         for row in rows {

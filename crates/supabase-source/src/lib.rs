@@ -15,6 +15,7 @@ mod errors;
 mod fetch;
 mod filter;
 mod key;
+mod key_order;
 mod merge;
 mod openapi;
 mod page_size;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use migrate_core::Error;
 use migrate_core::names::TableName;
+use migrate_core::{Disposition, Error};
 
 /// Codes of answers that a smaller page may mend: statement timeout, a body of over 1 GiB, and gateways that stopped
 /// waiting. PGRST003 comes with 504 too, but it speaks of connections, not of the page.
@@ -13,9 +13,29 @@ const TOO_LARGE: &[&str] = &["57014", "54000", "504", "524", "544"];
 /// Good pages in a row before the limit grows.
 const PAGES_BEFORE_GROWTH: u32 = 8;
 
+/// How often one row is asked for before it counts as too large.
+const TRIES_OF_ONE_ROW: u32 = 3;
+
 /// Whether the same page in fewer rows may succeed.
 pub(crate) fn is_too_large(error: &Error) -> bool {
     TOO_LARGE.contains(&error.code())
+}
+
+/// Whether the server names a time before which the same request is not welcome: the retry layer waits that long.
+pub(crate) fn asks_to_wait(error: &Error) -> bool {
+    error.retry_after().is_some() && error.disposition() == Disposition::Retry
+}
+
+/// How often one row was asked for alone. A lock or a cold disk may have been what took so long.
+#[derive(Debug, Default)]
+pub(crate) struct OneRow(u32);
+
+impl OneRow {
+    /// Whether to ask for it once more after this error. Those that the retry layer repeats are left to it.
+    pub(crate) fn may_be_tried_again(&mut self, error: &Error) -> bool {
+        self.0 += 1;
+        self.0 < TRIES_OF_ONE_ROW && error.disposition() == Disposition::Split
+    }
 }
 
 /// The row limits that were learned, by table. They outlive a page, but not the source.

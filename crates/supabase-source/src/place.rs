@@ -154,6 +154,7 @@ impl PlaceRead<'_> {
         let mut bytes = 0;
         let mut from = compare(PLACE, Comparison::Gte, &block_start(first));
         let mut block = first;
+        let mut lowest = Place { block, number: 0 };
         if let Some(cursor) = &request.after {
             let (place, text, stored_in) = self.cursor(cursor)?;
             if let Some(stored_in) = stored_in {
@@ -165,6 +166,7 @@ impl PlaceRead<'_> {
             }
             from = compare(PLACE, Comparison::Gt, text);
             block = place.block;
+            lowest = Place { number: place.number.saturating_add(1), ..place };
         }
         loop {
             if block >= end {
@@ -177,7 +179,7 @@ impl PlaceRead<'_> {
             if let Some(last) = records.last() {
                 let last = place_in(last).ok_or_else(|| self.no_place())?;
                 self.windows.learn(&request.table, span, records.len(), limit, (last.block + 1).saturating_sub(block));
-                self.require_order(&records)?;
+                self.require_order(&records, lowest)?;
                 self.windows.require_one_table(self.read, &records)?;
                 return Ok((records, bytes));
             }
@@ -186,6 +188,7 @@ impl PlaceRead<'_> {
                 None => return Ok((Vec::new(), bytes)),
             }
             from = compare(PLACE, Comparison::Gte, &block_start(block));
+            lowest = Place { block, number: 0 };
         }
     }
 
@@ -266,8 +269,8 @@ impl PlaceRead<'_> {
         Ok((parsed, place, stored_in))
     }
 
-    /// Refuses a page that is not in the order asked for: what comes after it could not be told.
-    fn require_order(&self, records: &[Record]) -> Result<()> {
+    /// Refuses a page that is not in the order asked for, or begins before `lowest`: what comes after it could not be told.
+    fn require_order(&self, records: &[Record], lowest: Place) -> Result<()> {
         let mut last: Option<(Place, Option<u64>)> = None;
         for record in records {
             let table = if self.read.key.len() > 1 { text_in(record, PLACE_TABLE) } else { None };
@@ -276,7 +279,7 @@ impl PlaceRead<'_> {
             // Tables whose places repeat are told apart, and named, by `require_one_table`.
             let is_before =
                 |last: &(Place, Option<u64>)| if place.1.is_some() { *last < place } else { last.0 <= place.0 };
-            if last.as_ref().is_some_and(|last| !is_before(last)) {
+            if place.0 < lowest || last.as_ref().is_some_and(|last| !is_before(last)) {
                 return Err(Error::new(ErrorKind::Protocol, "read a page: its rows are not in the order asked for")
                     .with_context("table", &self.read.shape.table)
                     .with_remedy("something between this program and PostgREST changes the query"));

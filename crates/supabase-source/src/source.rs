@@ -1,5 +1,6 @@
 //! [`SupabaseSource`]: the contract of [`Source`] over PostgREST.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
@@ -15,7 +16,8 @@ use crate::client::Client;
 use crate::error_rules::LIFT_TIMEOUT;
 use crate::filter::RowFilter;
 use crate::key::{KeyKind, require_full_sight};
-use crate::page_size::{PageSizes, is_too_large};
+use crate::key_order;
+use crate::page_size::{OneRow, PageSizes, asks_to_wait, is_too_large};
 use crate::partition::{block_ranges, integer_ranges, uuid_ranges};
 use crate::place::{PlaceRead, Windows, block_of};
 use crate::query::{Filter, ReadQuery, keyset_queries, quote};
@@ -243,8 +245,8 @@ impl Known {
 
 /// The place after the last record.
 ///
-/// Order cannot be checked on texts, whose collation only the database knows. But a page that repeats a key, or that
-/// starts or ends where it should continue, would be read without end; it is refused.
+/// A page that repeats keys or goes back would be read without end; it is refused. Where the order is not known, as for
+/// texts, whose collation only the database knows, that is a key that comes twice in it or is the one it goes on after.
 fn last_cursor(records: &[Record], read: &TableRead, after: Option<&Cursor>, limit: usize) -> Result<Cursor> {
     let refuse = |text: String| {
         Err(Error::new(ErrorKind::Protocol, format!("read a page: {text}"))
@@ -265,6 +267,10 @@ fn last_cursor(records: &[Record], read: &TableRead, after: Option<&Cursor>, lim
         };
         if after == Some(&key) || !seen.insert(key.clone()) {
             return refuse("a key came twice".to_owned());
+        }
+        let before = if last.0.is_empty() { after } else { Some(&last) };
+        if before.and_then(|before| key_order::compare(&before.0, &key.0, &read.key_types)) == Some(Ordering::Greater) {
+            return refuse("its rows do not lead on from the page before, in the order asked for".to_owned());
         }
         last = key;
     }
@@ -320,6 +326,7 @@ impl Source for SupabaseSource {
         let table = &request.table;
         let read = self.prepare(table, &request.columns, &request.key).await?;
         let mut limit = self.page_sizes.limit(table, request.limit);
+        let mut one_row = OneRow::default();
         loop {
             let error = match self.try_page(&read, &request, limit).await {
                 Ok(page) => {
@@ -336,9 +343,10 @@ impl Source for SupabaseSource {
             let smaller = self.page_sizes.shrink(table, limit);
             tracing::info!(%table, limit, smaller, code = error.code(), "the page was too large");
             match smaller {
-                Some(smaller) if too_large => limit = smaller,
-                // A timeout of our own: the retry layer waits first.
+                Some(smaller) if too_large && !asks_to_wait(&error) => limit = smaller,
+                // A timeout of our own, or a server that asks to wait: the retry layer waits first.
                 Some(_) => return Err(error),
+                None if one_row.may_be_tried_again(&error) => {}
                 None => {
                     let place =
                         request.after.as_ref().map_or_else(|| "the start".to_owned(), |Cursor(key)| key.join(", "));

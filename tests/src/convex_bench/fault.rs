@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use crate::fault_plan::InvalidFault;
+
 /// One way in which a call goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
@@ -129,22 +131,6 @@ impl Fault {
     }
 }
 
-/// Why a text names no fault.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidFault {
-    /// The name is unknown.
-    #[error("no fault is named `{0}`")]
-    Name(String),
-    /// The value after `=` is absent, superfluous or not a number.
-    #[error("fault `{kind}` takes {takes}")]
-    Value {
-        /// The fault.
-        kind: FaultKind,
-        /// What may follow its name.
-        takes: &'static str,
-    },
-}
-
 impl FromStr for Fault {
     type Err = InvalidFault;
 
@@ -154,7 +140,7 @@ impl FromStr for Fault {
         let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
         let known = FaultKind::ALL.into_iter().find(|kind| kind.name() == name);
         let kind = known.ok_or_else(|| InvalidFault::Name(name.to_owned()))?;
-        let wrong = |takes| InvalidFault::Value { kind, takes };
+        let wrong = |takes| InvalidFault::Value { fault: kind.name(), takes };
         let millis = |value: &str| value.parse().ok().map(Duration::from_millis);
         match (kind, value) {
             (FaultKind::TooManyRequests429, None) => Ok(Self::TooManyRequests429 { retry_after: None }),

@@ -27,7 +27,6 @@ mod fault;
 mod functions;
 mod limits;
 mod protocol;
-mod schedule;
 mod server;
 mod store;
 
@@ -44,15 +43,19 @@ use std::{
 use serde_json::{Map, Value};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
+pub use crate::fault_plan::InvalidFault;
 pub use counters::{Call, Counters};
 pub use document_id::{DocumentId, InvalidId};
-pub use fault::{Fault, FaultKind, InvalidFault};
-pub use schedule::FaultPlan;
+pub use fault::{Fault, FaultKind};
 
+use crate::fault_plan::Schedule;
+use crate::recent::Recent;
 use connection::{Connection, CuttableListener};
-use schedule::Schedule;
 use server::{MutableState, Shared};
 use store::{Store, StoreOptions};
+
+/// When faults of convex-bench happen.
+pub type FaultPlan = crate::fault_plan::FaultPlan<Fault>;
 
 /// How to start a [`ConvexBench`].
 #[derive(Debug, Clone, PartialEq)]
@@ -110,8 +113,12 @@ impl ConvexBench {
         let address = listener.local_addr()?;
         let (stop, stopping) = watch::channel(false);
         let store = Store::new(StoreOptions { legacy_id_field: legacy_id_field.clone(), id_seed, day, indexes });
-        let state =
-            MutableState { store, schedule: Schedule::new(faults), counters: Counters::default(), calls: Vec::new() };
+        let state = MutableState {
+            store,
+            schedule: Schedule::new(faults),
+            counters: Counters::default(),
+            calls: Recent::default(),
+        };
         let shared = Arc::new(Shared {
             admin_key,
             legacy_id_field,
@@ -148,10 +155,16 @@ impl ConvexBench {
         self.state().counters.clone()
     }
 
-    /// Every call of a function so far, in the order in which they ended.
+    /// The faults that were injected so far, by kind.
+    #[must_use]
+    pub fn injected(&self) -> BTreeMap<FaultKind, u64> {
+        self.state().counters.faults.clone()
+    }
+
+    /// The last 10,000 calls of functions, in the order in which they ended.
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
-        self.state().calls.clone()
+        self.state().calls.iter().cloned().collect()
     }
 
     /// Puts a document in as if the application had written it, and returns its id. It is kept and found by `lookup`

@@ -19,6 +19,9 @@ use axum::{
 use serde_json::{json, value::RawValue};
 use tokio::sync::watch;
 
+use crate::fault_plan::Schedule;
+use crate::recent::Recent;
+
 use super::{
     connection::Connection,
     counters::{Call, Counters},
@@ -26,7 +29,6 @@ use super::{
     functions::{Failure, Function, FunctionPath, Reading, hash},
     limits,
     protocol::{self, Caller, FunctionRequest, SystemError},
-    schedule::Schedule,
     store::Store,
 };
 
@@ -49,9 +51,9 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct MutableState {
     pub(super) store: Store,
-    pub(super) schedule: Schedule,
+    pub(super) schedule: Schedule<Fault>,
     pub(super) counters: Counters,
-    pub(super) calls: Vec<Call>,
+    pub(super) calls: Recent<Call>,
 }
 
 impl Shared {

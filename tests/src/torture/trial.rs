@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::shop::{self, CANARY, Differences, Expected, Size, TABLES};
+use super::rows::{self, CANARY, Differences, Expected, Size, TABLES};
 use crate::convex_bench::{ConvexBench, ConvexBenchOptions};
 use crate::local_stack::{ConvexLocal, Error, Result, Supabase, SupabaseOptions};
 use crate::project::{Deployment, Profile, ProjectFolder, output};
@@ -40,14 +40,14 @@ fn failed(what: &str) -> impl Fn(std::io::Error) -> Error + '_ {
 
 /// A planned project and its rows in a real Postgres behind a real `PostgREST`, which many trials share.
 #[derive(Debug)]
-pub struct Shop {
+pub struct Stage {
     folder: ProjectFolder,
     supabase: Supabase,
     expected: Expected,
     _temporary: TempDir,
 }
 
-impl Shop {
+impl Stage {
     /// Makes the rows, plans their migration and asks SQL what must come of it.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Shop {
         let folder = ProjectFolder::new(temporary.path(), profile).await?;
         fs::create_dir(folder.path().join("convex")).map_err(failed("make a folder"))?;
         fs::write(folder.path().join("migrate.toml"), CONFIGURATION).map_err(failed("write migrate.toml"))?;
-        let supabase = Supabase::start(SupabaseOptions { sql: vec![shop::sql(size)], ..Default::default() }).await?;
+        let supabase = Supabase::start(SupabaseOptions { sql: vec![rows::sql(size)], ..Default::default() }).await?;
         for (name, arguments) in [("migrate-discover", &[][..]), ("migrate-plan", &["--write"][..])] {
             let Output { status, stderr, .. } = output(folder.program(name, arguments, &supabase, None)).await?;
             if !status.success() {
@@ -106,12 +106,12 @@ impl Target {
         ConvexBench::start(options).await.map(Self::Bench).map_err(failed("start convex-bench"))
     }
 
-    /// An empty convex-local with the functions of the shop's plan.
+    /// An empty convex-local with the functions of the stage's plan.
     ///
     /// # Errors
     /// When it does not start.
-    pub async fn local(shop: &Shop) -> Result<Self> {
-        ConvexLocal::start(shop.folder()).await.map(Self::Local)
+    pub async fn local(stage: &Stage) -> Result<Self> {
+        ConvexLocal::start(stage.folder()).await.map(Self::Local)
     }
 
     fn address(&self) -> (String, &str) {
@@ -144,7 +144,7 @@ impl Target {
 /// A migration in a folder of its own.
 #[derive(Debug)]
 pub struct Trial<'a> {
-    shop: &'a Shop,
+    stage: &'a Stage,
     /// Where it writes.
     pub target: Target,
     folder: TempDir,
@@ -165,16 +165,16 @@ pub struct End {
 }
 
 impl<'a> Trial<'a> {
-    /// A new folder with the shop's plan.
+    /// A new folder with the stage's plan.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new(shop: &'a Shop, target: Target) -> Result<Self> {
+    pub fn new(stage: &'a Stage, target: Target) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(failed("make a folder"))?;
         for file in ["migrate.toml", "catalog.json", "plan.json"] {
-            fs::copy(shop.folder().join(file), folder.path().join(file)).map_err(failed("copy the plan"))?;
+            fs::copy(stage.folder().join(file), folder.path().join(file)).map_err(failed("copy the plan"))?;
         }
-        Ok(Self { shop, target, folder, runs: 0 })
+        Ok(Self { stage, target, folder, runs: 0 })
     }
 
     /// Where it is.
@@ -191,7 +191,7 @@ impl<'a> Trial<'a> {
         self.runs += 1;
         let (url, admin_key) = self.target.address();
         let convex = Some(Deployment { url: &url, admin_key });
-        let mut command = self.shop.folder.program("migrate-run", arguments, &self.shop.supabase, convex);
+        let mut command = self.stage.folder.program("migrate-run", arguments, &self.stage.supabase, convex);
         command.current_dir(self.folder.path()).stdin(std::process::Stdio::null());
         let file = |stream: &str| File::create(self.folder.path().join(format!("{}.{stream}.log", self.runs)));
         command.stdout(file("stdout").map_err(failed("write the output"))?);
@@ -269,7 +269,7 @@ impl<'a> Trial<'a> {
         // A link that was not set has a document, and a line beside the rejected rows.
         let is_row = |reject: &&Value| reject["code"] != "reference_unlinked";
         let keys = rejects.iter().map(|(table, of)| (*table, of.iter().filter(is_row).map(key).collect())).collect();
-        let differences = self.shop.expected.compare(&found, &keys);
+        let differences = self.stage.expected.compare(&found, &keys);
         let mut rejects: Vec<Value> = rejects.into_values().flatten().collect();
         rejects.sort_by_key(|reject| (reject["table"].to_string(), key(reject)));
         let text = fs::read_to_string(run.join("report.json")).map_err(failed("read the report"))?;
@@ -286,7 +286,7 @@ impl<'a> Trial<'a> {
     /// Counts files and outputs that hold a key, and those that hold a row's value and must not.
     fn secrets(&self) -> Result<u64> {
         let (_, admin_key) = self.target.address();
-        let keys = [admin_key, self.shop.supabase.secret_key()];
+        let keys = [admin_key, self.stage.supabase.secret_key()];
         let mut found = 0;
         let mut folders = vec![self.folder.path().to_owned()];
         while let Some(folder) = folders.pop() {

@@ -1,6 +1,7 @@
 //! Runs a plan: read, transform, resolve, write, commit.
 
 mod batch;
+mod forward;
 mod link;
 mod prepare;
 mod references;

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::batch::{Batch, Batcher};
+use super::forward::Forward;
 use super::prepare::Preparer;
 use super::run::Shared;
 use crate::error::{Error, ErrorKind, Result};
@@ -120,6 +121,7 @@ pub(super) fn read_ahead(
     let key: Arc<[FieldName]> = table.key.as_slice().into();
     let read_from = table.read_from().clone();
     tokio::spawn(async move {
+        let mut forward = Forward::default();
         loop {
             if shared.stop.is_requested() {
                 let _ = sender.send(Err(stopped())).await;
@@ -139,7 +141,7 @@ pub(super) fn read_ahead(
                 () = sender.closed() => return,
                 () = shared.stop.requested() => Err(stopped()),
             };
-            let page = page.and_then(|page| check_progress(&partition.table, page, after.as_ref()));
+            let page = page.and_then(|page| forward.check(&partition.table, page, after.as_ref()));
             let is_last = page.as_ref().map_or(true, |page| page.records.is_empty());
             if let Ok(page) = &page {
                 shared.observer.on_event(&Event::PageRead {
@@ -156,15 +158,6 @@ pub(super) fn read_ahead(
         }
     });
     receiver
-}
-
-/// Refuses a page that would make the run read for ever or end early.
-fn check_progress(table: &TableName, page: Page, after: Option<&Cursor>) -> Result<Page> {
-    if page.records.is_empty() == page.next.is_none() && (page.records.is_empty() || page.next.as_ref() != after) {
-        return Ok(page);
-    }
-    Err(Error::new(ErrorKind::Protocol, "read on: the source gave a page that does not lead further")
-        .with_context("table", table))
 }
 
 /// A batch with what the sink made of it.

@@ -102,9 +102,11 @@ fn state_error(path: &Path, error: rusqlite::Error) -> Error {
             "read the state: the file is corrupt",
             "start anew with --fresh; nothing is doubled in the sink",
         ),
-        Some(ErrorCode::DiskFull) => {
-            (ErrorKind::Io, "write the state: the disk is full", "free space, then run the same command")
-        }
+        Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure) => (
+            ErrorKind::Io,
+            "write the state: the disk is full or refuses it",
+            "free space, or lift the limit on files, then run the same command",
+        ),
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             (ErrorKind::Io, "open the state for writing", "check the run folder's owner and rights")
         }

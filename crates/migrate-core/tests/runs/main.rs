@@ -4,6 +4,7 @@
 
 mod adopted;
 mod cycles;
+mod forward;
 mod interrupted;
 mod overlap;
 mod references;

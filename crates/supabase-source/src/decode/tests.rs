@@ -154,7 +154,7 @@ fn a_value_of_another_type_is_named_but_not_shown() {
         ("jsonb", "{\"secret7\": 1}", "an object"),
     ] {
         let error = column(format, &format!("[{value}]")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Protocol, "{format}");
+        assert_eq!(error.kind(), ErrorKind::Config, "{format}");
         let shown = format!("{error} {error:?}");
         assert!(shown.contains(found) && shown.contains("payments") && shown.contains(format), "{shown}");
         assert!(!shown.contains("secret7"), "{shown}");

@@ -37,6 +37,12 @@ async fn each_class_has_its_kind() {
         (402, "<html>hunter2</html>", ErrorKind::Config),
         (404, "<html>hunter2</html>", ErrorKind::Config),
         (500, "", ErrorKind::UnknownOutcome),
+        (500, r#"{"code":"XX000","message":"hunter2"}"#, ErrorKind::UnknownOutcome),
+        (500, r#"{"code":"55000","message":"materialized view has not been populated"}"#, ErrorKind::Config),
+        (500, r#"{"code":"39P03","message":"hunter2"}"#, ErrorKind::Unexpected),
+        (500, r#"{"code":"PGRST111","message":"hunter2"}"#, ErrorKind::Protocol),
+        (500, r#"{"code":500,"message":"hunter2"}"#, ErrorKind::UnknownOutcome),
+        (503, r#"{"code":"39P03","message":"hunter2"}"#, ErrorKind::Unavailable),
         (502, "<html>hunter2</html>", ErrorKind::Unavailable),
         (522, "<html>hunter2</html>", ErrorKind::Unavailable),
         (540, "<html>hunter2</html>", ErrorKind::Config),
@@ -58,6 +64,19 @@ async fn a_wait_that_is_asked_for_is_passed_on() {
     let past = "Wed, 21 Oct 2015 07:28:00 GMT";
     let error = count_answered(ResponseTemplate::new(429).insert_header("retry-after", past)).await;
     assert_eq!((error.kind(), error.retry_after()), (ErrorKind::RateLimited, Some(Duration::ZERO)));
+}
+
+#[tokio::test]
+async fn a_server_that_asks_to_wait_is_not_asked_again_at_once() {
+    for (asks, requests) in [(true, 1), (false, 2)] {
+        let server = MockServer::start().await;
+        let busy = ResponseTemplate::new(429);
+        let busy = if asks { busy.insert_header("retry-after", "7") } else { busy };
+        Mock::given(path("/rest/v1/payments")).respond_with(busy).expect(requests).mount(&server).await;
+        let error = source(&server).count(&table("payments")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::RateLimited);
+        assert_eq!(error.retry_after(), asks.then_some(Duration::from_secs(7)));
+    }
 }
 
 #[tokio::test]

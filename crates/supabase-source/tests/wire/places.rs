@@ -105,6 +105,24 @@ impl Respond for Heap {
     }
 }
 
+#[tokio::test]
+async fn pages_that_go_back_are_refused() {
+    let server = MockServer::start().await;
+    let document = json!({ "info": {}, "definitions": { "log": { "properties": { "line": { "format": "text" } } } } });
+    let root = Mock::given(path("/rest/v1/"));
+    root.respond_with(ResponseTemplate::new(200).set_body_json(document)).mount(&server).await;
+    let rows = json!([{ "ctid": "(3,1)", "tableoid": "1" }, { "ctid": "(3,2)", "tableoid": "1" }]);
+    let repeated = ResponseTemplate::new(200).set_body_json(rows);
+    Mock::given(path("/rest/v1/log")).respond_with(repeated).mount(&server).await;
+    let source = source(&server);
+    let from = |place: &str| request("log", &["ctid"], &["ctid"], Some(Cursor(vec![place.to_owned()])), 10);
+    assert_eq!(source.read_page(from("(3,0)")).await.unwrap().records.len(), 2);
+    for place in ["(3,1)", "(3,2)", "(4,7)"] {
+        let error = source.read_page(from(place)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "rows of (3,1) after {place}: {error}");
+    }
+}
+
 async fn walk(source: &SupabaseSource, first: PageRequest) -> Vec<Vec<String>> {
     let (mut keys, mut after) = (Vec::new(), first.after.clone());
     loop {

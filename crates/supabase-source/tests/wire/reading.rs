@@ -1,6 +1,8 @@
 //! Pages by key.
 
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use migrate_core::catalog::{CATALOG_VERSION, Catalog, Column, ScalarKind, SourceType, TableKind, TableSchema};
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
@@ -131,6 +133,44 @@ async fn slow_pages_shrink_at_once_and_grow_back() {
 }
 
 #[tokio::test]
+async fn one_row_that_is_slow_for_a_moment_is_read_in_the_end() {
+    let definition =
+        json!({ "properties": { "id": { "format": "integer", "description": "Note:\nThis is a Primary Key.<pk/>" } } });
+    for (slow_answers, is_read) in [(2, true), (3, false)] {
+        let simulated = Simulated::new(&json!([{ "id": 1 }]), 1000);
+        simulated.slow_answers.store(slow_answers, Ordering::Relaxed);
+        let server = simulated.serve("items", definition.clone()).await;
+        let page = source(&server).read_page(request("items", &["id"], &["id"], None, 1)).await;
+        assert_eq!(page.is_ok(), is_read, "a page after {slow_answers} timeouts");
+
+        let simulated = Simulated::new(&json!([{ "id": 1 }, { "id": 2 }]), 1000);
+        simulated.slow_answers.store(1 + slow_answers, Ordering::Relaxed);
+        let server = simulated.serve("items", definition.clone()).await;
+        let keys = ["1".into(), "2".into()];
+        let found = source(&server).fetch(&table("items"), &keys, &fields(&["id"])).await;
+        assert_eq!(found.is_ok(), is_read, "rows by key after {slow_answers} timeouts of one");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_stopped_waiting_is_given_the_time_it_asks_for() {
+    let asked = Arc::new(AtomicUsize::new(usize::MAX));
+    let last = Arc::clone(&asked);
+    let server = answering(move |request| {
+        let limit = request.url.query_pairs().find(|(name, _)| name == "limit").unwrap().1.parse().unwrap();
+        last.store(limit, Ordering::Relaxed);
+        ResponseTemplate::new(504).insert_header("retry-after", "7").set_body_string("<html>")
+    })
+    .await;
+    let source = source(&server);
+    for limit in [100, 50, 25] {
+        let error = source.read_page(request("items", &["id"], &["id"], None, 100)).await.unwrap_err();
+        assert_eq!((error.kind(), error.retry_after()), (ErrorKind::TimedOut, Some(Duration::from_secs(7))));
+        assert_eq!(asked.load(Ordering::Relaxed), limit, "one request, and the next one asks for half");
+    }
+}
+
+#[tokio::test]
 async fn one_row_that_is_too_slow_names_the_table_and_the_way_out() {
     let simulated = Simulated::new(&json!([{ "id": 1 }]), 1000);
     simulated.slow_above.store(0, Ordering::Relaxed);
@@ -163,6 +203,13 @@ async fn pages_that_would_never_end_are_refused() {
         let error = source.read_page(request("items", &["id"], &["id"], after, limit)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol);
     }
+    for after in ["5", "2", "1"] {
+        let error = source.read_page(request("items", &["id"], &["id"], Some(Cursor(vec![after.into()])), 10)).await;
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Protocol, "a page from before {after}");
+    }
+    let server = answering(|_| ResponseTemplate::new(200).set_body_string(r#"[{"id":2},{"id":1}]"#)).await;
+    let error = crate::source(&server).read_page(request("items", &["id"], &["id"], None, 10)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Protocol, "{error}");
     let server = answering(|_| ResponseTemplate::new(200).set_body_string(r#"[{"id":1},{"id":1}]"#)).await;
     let error = crate::source(&server).read_page(request("items", &["id"], &["id"], None, 10)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Protocol);

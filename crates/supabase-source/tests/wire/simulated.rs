@@ -13,12 +13,14 @@ pub(crate) struct Simulated {
     pub(crate) cap: usize,
     /// Answers 57014 to a `limit` above it.
     pub(crate) slow_above: AtomicUsize,
+    /// Answers 57014 so many times.
+    pub(crate) slow_answers: AtomicUsize,
 }
 
 impl Simulated {
     pub(crate) fn new(rows: &Json, cap: usize) -> Self {
         let rows = rows.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect();
-        Self { rows, cap, slow_above: AtomicUsize::new(usize::MAX) }
+        Self { rows, cap, slow_above: AtomicUsize::new(usize::MAX), slow_answers: AtomicUsize::new(0) }
     }
 
     /// Serves the table as `/rest/v1/{name}`, and `definition` of it at the root.
@@ -65,7 +67,9 @@ impl Respond for Simulated {
                 }
             }
         }
-        if limit > self.slow_above.load(Ordering::Relaxed) {
+        let fewer = |left: usize| left.checked_sub(1);
+        let is_slow = self.slow_answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok();
+        if is_slow || limit > self.slow_above.load(Ordering::Relaxed) {
             return ResponseTemplate::new(500)
                 .set_body_json(json!({ "code": "57014", "message": "canceling statement due to statement timeout", "details": null, "hint": null }));
         }

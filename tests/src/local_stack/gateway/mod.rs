@@ -22,6 +22,7 @@ pub use self::faults::{Fault, FaultAction};
 use self::rules::{Admission, PREFIX, admit};
 use super::error::{Context, Result};
 use super::keys::Keys;
+use crate::recent::Recent;
 
 /// Headers that belong to one connection and are not passed on (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 5] =
@@ -64,7 +65,7 @@ struct Shared {
     keys: Keys,
     client: reqwest::Client,
     faults: Faults,
-    requests: Mutex<Vec<GatewayRequest>>,
+    requests: Mutex<Recent<GatewayRequest>>,
 }
 
 impl Gateway {
@@ -107,19 +108,19 @@ impl Gateway {
         self.shared.faults.clear();
     }
 
-    /// All requests so far, in the order they were answered.
+    /// The last 10,000 requests, in the order they were answered.
     #[must_use]
     pub fn requests(&self) -> Vec<GatewayRequest> {
-        self.shared.requests().clone()
+        self.shared.requests().iter().cloned().collect()
     }
 
-    /// Forgets the requests so far, and returns them.
+    /// Forgets the requests so far, and returns the last 10,000.
     #[must_use]
     pub fn take_requests(&self) -> Vec<GatewayRequest> {
-        std::mem::take(&mut *self.shared.requests())
+        std::mem::take(&mut *self.shared.requests()).into()
     }
 
-    /// Number of requests whose path and query start with `prefix`.
+    /// Number of requests among the last 10,000 whose path and query start with `prefix`.
     #[must_use]
     pub fn count(&self, prefix: &str) -> usize {
         self.shared.requests().iter().filter(|request| request.path_and_query.starts_with(prefix)).count()
@@ -133,7 +134,7 @@ impl Drop for Gateway {
 }
 
 impl Shared {
-    fn requests(&self) -> MutexGuard<'_, Vec<GatewayRequest>> {
+    fn requests(&self) -> MutexGuard<'_, Recent<GatewayRequest>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,38 +1,52 @@
-//! Which call meets which fault.
+//! Which call meets which fault: the schedule that convex-bench and the fault proxy share.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::fault::Fault;
+/// Why a text names no fault.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFault {
+    /// The name is unknown.
+    #[error("no fault is named `{0}`")]
+    Name(String),
+    /// The value after `=` is absent, superfluous or not a number.
+    #[error("fault `{fault}` takes {takes}")]
+    Value {
+        /// The fault's name.
+        fault: &'static str,
+        /// What may follow it.
+        takes: &'static str,
+    },
+}
 
 /// When faults happen.
 ///
 /// Chance does not depend on the order in which concurrent calls arrive: it is drawn from the seed, the call's content
 /// and how often that content was sent before.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FaultPlan {
-    /// One entry for each coming call, `None` for a call that goes well. A [`Fault::BadRecord`] or [`Fault::TooLarge`]
-    /// that does not apply to its call is spent all the same.
-    pub script: VecDeque<Option<Fault>>,
+pub struct FaultPlan<F> {
+    /// One entry for each coming call, `None` for a call that goes well. A fault that does not apply to its call is
+    /// spent all the same.
+    pub script: VecDeque<Option<F>>,
     /// Faults that hold for every call.
-    pub standing: Vec<Fault>,
+    pub standing: Vec<F>,
     /// Faults by chance, each with its probability from 0 to 1. The first one drawn is taken.
-    pub random: Vec<(Fault, f64)>,
+    pub random: Vec<(F, f64)>,
     /// The seed of chance.
     pub seed: u64,
     /// After this many faults by chance in a row the same call goes well.
     pub max_consecutive: u32,
 }
 
-impl Default for FaultPlan {
+impl<F> Default for FaultPlan<F> {
     fn default() -> Self {
         Self { script: VecDeque::new(), standing: Vec::new(), random: Vec::new(), seed: 0, max_consecutive: 3 }
     }
 }
 
 /// A plan and where it stands.
-#[derive(Debug, Default)]
-pub(super) struct Schedule {
-    pub(super) plan: FaultPlan,
+#[derive(Debug)]
+pub(crate) struct Schedule<F> {
+    pub(crate) plan: FaultPlan<F>,
     sent: HashMap<u64, Sent>,
 }
 
@@ -43,14 +57,14 @@ struct Sent {
     faults_in_a_row: u32,
 }
 
-impl Schedule {
-    pub(super) fn new(plan: FaultPlan) -> Self {
+impl<F: Clone> Schedule<F> {
+    pub(crate) fn new(plan: FaultPlan<F>) -> Self {
         Self { plan, sent: HashMap::new() }
     }
 
     /// The faults of the next call, whose content has this fingerprint. Standing delays and conditions come together
     /// with the one fault that the script or chance adds.
-    pub(super) fn next(&mut self, fingerprint: u64) -> Vec<Fault> {
+    pub(crate) fn next(&mut self, fingerprint: u64) -> Vec<F> {
         let mut faults = self.plan.standing.clone();
         match self.plan.script.pop_front() {
             Some(scripted) => faults.extend(scripted),
@@ -59,7 +73,7 @@ impl Schedule {
         faults
     }
 
-    fn draw(&mut self, fingerprint: u64) -> Option<Fault> {
+    fn draw(&mut self, fingerprint: u64) -> Option<F> {
         if self.plan.random.is_empty() {
             return None;
         }
@@ -100,8 +114,9 @@ fn unit(bits: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::convex_bench::Fault;
 
-    fn by_chance(probability: f64) -> FaultPlan {
+    fn by_chance(probability: f64) -> FaultPlan<Fault> {
         FaultPlan { random: vec![(Fault::Occ503, probability)], seed: 7, ..FaultPlan::default() }
     }
 

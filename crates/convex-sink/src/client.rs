@@ -2,11 +2,12 @@
 //!
 //! Source: `local_backend/src/public_api.rs` and `dashboard.rs` of the Convex backend.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use migrate_core::clock::clock_skew;
 use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::layer::retry_after;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -53,16 +54,30 @@ struct Answer {
     value: Option<Box<RawValue>>,
 }
 
-#[derive(Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct KeyAnswer {
-    success: bool,
-    is_read_only: bool,
+/// An answer, whole.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    status: StatusCode,
+    retry_after: Option<Duration>,
+    pub(crate) body: Vec<u8>,
+    /// Seconds that the deployment's clock is ahead of this machine's; none where it sends no date.
+    pub(crate) clock_skew: Option<i64>,
 }
 
-impl Default for KeyAnswer {
+/// What the deployment says of the key.
+#[derive(Debug, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct KeyRights {
+    success: bool,
+    /// It may only read.
+    pub(crate) is_read_only: bool,
+    /// The operations that it may do; all where there is none.
+    pub(crate) allowed_ops: Vec<String>,
+}
+
+impl Default for KeyRights {
     fn default() -> Self {
-        Self { success: true, is_read_only: false }
+        Self { success: true, is_read_only: false, allowed_ops: Vec::new() }
     }
 }
 
@@ -106,18 +121,19 @@ impl Client {
             FunctionKind::Query => "/api/query",
             FunctionKind::Mutation => "/api/mutation",
         };
-        let (status, retry_after, answer) = self.send(call, Method::POST, path, true, Some(body)).await?;
-        if status != StatusCode::OK && status.as_u16() != STATUS_FUNCTION_FAILED {
-            return Err(parse_system_failure(call, status.as_u16(), retry_after, &answer));
+        let reply = self.send(call, Method::POST, path, true, Some(body)).await?;
+        let answer = &reply.body;
+        if reply.status != StatusCode::OK && reply.status.as_u16() != STATUS_FUNCTION_FAILED {
+            return Err(refused(call, &reply));
         }
-        let envelope: Answer = serde_json::from_slice(&answer).map_err(|error| {
+        let envelope: Answer = serde_json::from_slice(answer).map_err(|error| {
             if error.is_eof() { parse_cut(call) } else { protocol(call, "read the answer: it is not Convex's JSON") }
         })?;
         match (envelope.status.as_str(), envelope.value) {
             ("success", Some(value)) => serde_json::from_str(value.get())
                 .map_err(|_| protocol(call, "read the function's value: it has another shape")),
             ("error", _) => {
-                let failure: FunctionFailure = serde_json::from_slice(&answer)
+                let failure: FunctionFailure = serde_json::from_slice(answer)
                     .map_err(|_| protocol(call, "read the function's failure: it has another shape"))?;
                 Err(parse_function_failure(call, &failure))
             }
@@ -130,35 +146,62 @@ impl Client {
     /// # Errors
     /// `Unreachable`, `Unauthorized`, `Forbidden`, `Protocol`.
     pub(crate) async fn check(&self) -> Result<()> {
-        let version = self.named("/version", false);
-        let (status, retry_after, body) = self.send(version, Method::GET, "/version", false, None).await?;
-        if !status.is_success() {
-            return Err(parse_system_failure(version, status.as_u16(), retry_after, &body));
+        self.version().await?;
+        match self.key_rights().await? {
+            Some(rights) if rights.is_read_only => {
+                Err(Error::new(ErrorKind::Forbidden, "write with a key that may only read")
+                    .with_context("key", &self.key_name)
+                    .with_remedy("give it a key with deployment:functions:runInternalMutations"))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Asks for the backend's version, which any deployment tells.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Protocol`.
+    pub(crate) async fn version(&self) -> Result<Reply> {
+        let call = self.named("/version", false);
+        let reply = self.send(call, Method::GET, "/version", false, None).await?;
+        if reply.status.is_success() { Ok(reply) } else { Err(refused(call, &reply)) }
+    }
+
+    /// What the deployment says of the key; none where there is no key, or an old self-hosted backend lacks the endpoint:
+    /// the calls that follow prove the key as well.
+    ///
+    /// # Errors
+    /// `Unreachable`, `Unauthorized`, `Forbidden`, `Protocol`.
+    pub(crate) async fn key_rights(&self) -> Result<Option<KeyRights>> {
         if self.key.is_none() {
-            return Ok(());
+            return Ok(None);
         }
-        let check = self.named("/api/check_admin_key", false);
-        let (status, retry_after, body) = self.send(check, Method::GET, "/api/check_admin_key", true, None).await?;
-        if status == StatusCode::NOT_FOUND {
-            // An old self-hosted backend may lack the endpoint; the calls that follow prove the key as well.
+        let call = self.named("/api/check_admin_key", false);
+        let reply = self.send(call, Method::GET, "/api/check_admin_key", true, None).await?;
+        if reply.status == StatusCode::NOT_FOUND {
             tracing::debug!("the deployment has no /api/check_admin_key");
-            return Ok(());
+            return Ok(None);
         }
-        if !status.is_success() {
-            return Err(parse_system_failure(check, status.as_u16(), retry_after, &body));
+        if !reply.status.is_success() {
+            return Err(refused(call, &reply));
         }
-        let answer: KeyAnswer = serde_json::from_slice(&body)
-            .map_err(|_| protocol(check, "read the answer about the key: it is not Convex's JSON"))?;
-        if !answer.success {
-            return Err(parse_system_failure(check, StatusCode::UNAUTHORIZED.as_u16(), None, b""));
+        let rights: KeyRights = serde_json::from_slice(&reply.body)
+            .map_err(|_| protocol(call, "read the answer about the key: it is not Convex's JSON"))?;
+        if rights.success {
+            Ok(Some(rights))
+        } else {
+            Err(parse_system_failure(call, StatusCode::UNAUTHORIZED.as_u16(), None, b""))
         }
-        if answer.is_read_only {
-            return Err(Error::new(ErrorKind::Forbidden, "write with a key that may only read")
-                .with_context("key", &self.key_name)
-                .with_remedy("give it a key with deployment:functions:runInternalMutations"));
-        }
-        Ok(())
+    }
+
+    /// Whether calls are made with a key, rather than with a secret among their arguments.
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Host and port.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
     }
 
     pub(crate) fn named<'a>(&'a self, name: &'a str, writes: bool) -> Call<'a> {
@@ -172,7 +215,7 @@ impl Client {
         path: &str,
         with_key: bool,
         body: Option<Vec<u8>>,
-    ) -> Result<(StatusCode, Option<Duration>, Vec<u8>)> {
+    ) -> Result<Reply> {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).header("Convex-Client", CLIENT);
         if let Some(key) = self.key.as_ref().filter(|_| with_key) {
             request = request.header(AUTHORIZATION, key.clone());
@@ -181,11 +224,17 @@ impl Client {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         let transport = |error| parse_transport(call, &self.host, error);
+        let sent = SystemTime::now();
         let response = request.send().await.map_err(transport)?;
-        let status = response.status();
-        let asked = response.headers().get(RETRY_AFTER).and_then(|header| header.to_str().ok());
-        let retry_after = asked.and_then(retry_after);
+        let answered = SystemTime::now();
+        let header = |name| response.headers().get(name).and_then(|header: &HeaderValue| header.to_str().ok());
+        let clock_skew = header(DATE).and_then(|date| clock_skew(date, sent, answered));
+        let (status, retry_after) = (response.status(), header(RETRY_AFTER).and_then(retry_after));
         let body = response.bytes().await.map_err(transport)?;
-        Ok((status, retry_after, body.into()))
+        Ok(Reply { status, retry_after, body: body.into(), clock_skew })
     }
+}
+
+fn refused(call: Call<'_>, reply: &Reply) -> Error {
+    parse_system_failure(call, reply.status.as_u16(), reply.retry_after, &reply.body)
 }

@@ -6,9 +6,11 @@
 
 mod client;
 mod codegen;
+mod compare;
 mod encode;
 mod errors;
 mod names;
+mod probe;
 mod redact;
 mod settings;
 mod sink;
@@ -16,6 +18,7 @@ mod size;
 
 pub use codegen::{AppSchema, GENERATED_MARKER, GeneratedCode, generate};
 pub use names::{CONVEX_RULES, FunctionNames};
+pub use probe::{BackendInfo, ConvexProbe, FunctionCheck, FunctionState, KeyRights};
 pub use settings::{ConvexSettings, DEFAULT_KEY_NAME, DeploymentKind};
 pub use sink::ConvexSink;
 pub use size::{DOCUMENT_LIMITS, DocumentLimit};

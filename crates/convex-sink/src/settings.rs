@@ -86,6 +86,12 @@ impl ConvexSettings {
         DeploymentKind::of_key(self.admin_key.expose_secret().trim())
     }
 
+    /// The name of the hosted deployment that the key is of, which stands before its secret: `prod:name|…`.
+    pub(crate) fn named_deployment(&self) -> Option<&str> {
+        let (name, _) = self.admin_key.expose_secret().trim().split_once('|')?;
+        name.strip_prefix("prod:").or_else(|| name.strip_prefix("dev:"))
+    }
+
     /// True when the key is of a production deployment.
     #[must_use]
     pub fn is_production_key(&self) -> bool {

@@ -82,6 +82,14 @@ impl ConvexSink {
         self.settings.is_production_key()
     }
 
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn functions(&self) -> &FunctionNames {
+        &self.functions
+    }
+
     fn legacy_id_field(&self) -> &FieldName {
         &self.settings.legacy_id_field
     }
@@ -89,7 +97,7 @@ impl ConvexSink {
     /// Tries a function with no records or keys: it does nothing, and shows that it is there.
     ///
     /// Returns the function's name when it is missing.
-    async fn probe(&self, probe: Probe<'_>) -> Result<Option<String>> {
+    pub(crate) async fn probe(&self, probe: Probe<'_>) -> Result<Option<String>> {
         let (kind, name, shown) = match probe {
             Probe::Insert(table) => (FunctionKind::Mutation, self.functions.bulk_insert(table), None),
             Probe::Patch(table) => (FunctionKind::Mutation, self.functions.patch(table), None),
@@ -149,7 +157,7 @@ impl ConvexSink {
 
 /// A function that a check tries.
 #[derive(Debug, Clone, Copy)]
-enum Probe<'a> {
+pub(crate) enum Probe<'a> {
     Insert(&'a TableName),
     Patch(&'a TableName),
     Lookup(&'a TableName, &'a str),

@@ -45,6 +45,7 @@ macro_rules! programs {
 
 programs! {
     migrate: "migrate";
+    migrate_doctor: "migrate-doctor";
     migrate_discover: "migrate-discover";
     migrate_plan: "migrate-plan";
     migrate_run: "migrate-run";

@@ -4,6 +4,7 @@
 //! its traits; `migrate-cli` composes them.
 
 pub mod catalog;
+pub mod clock;
 pub mod error;
 pub mod layer;
 pub mod names;

@@ -40,6 +40,8 @@ const COUNTED: &str = "count=exact";
 pub(crate) struct Client {
     http: reqwest::Client,
     composer: Postgrest,
+    /// The list of users of Supabase Auth, which is beside the data API.
+    users: Url,
     address: String,
     key: KeyKind,
 }
@@ -89,7 +91,15 @@ impl Client {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             _ => String::new(),
         };
-        Ok(Self { http, composer: Postgrest::new(base.as_str()), address, key })
+        let mut users = base.clone();
+        users.set_path(&format!("{}/auth/v1/admin/users", base.path().trim_end_matches("/rest/v1")));
+        users.set_query(Some("page=1&per_page=1"));
+        Ok(Self { http, composer: Postgrest::new(base.as_str()), users, address, key })
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// The kind of key in use.
@@ -164,6 +174,27 @@ impl Client {
             return Err(parse_error(reply.status, &reply.headers, &reply.body, &attempt));
         }
         reply.total().ok_or_else(|| protocol_error(&attempt, "the answer does not say how many there are"))
+    }
+
+    /// By a HEAD, how many rows of a query one answer has, and how many there are.
+    ///
+    /// # Errors
+    /// As [`parse_error`].
+    pub(crate) async fn span(&self, query: &ReadQuery, action: &str) -> Result<Option<(u64, u64)>> {
+        let attempt = self.attempt(action, Some(&query.table));
+        let reply = self.send(Method::HEAD, self.compose(query, &attempt)?, COUNTED, &attempt).await?;
+        require_success(reply.status, &reply.headers, &reply.body, &attempt)?;
+        Ok(reply.row_span().zip(reply.total()))
+    }
+
+    /// Asks Supabase Auth for its users, whatever it answers.
+    ///
+    /// # Errors
+    /// As [`transport_error`].
+    pub(crate) async fn list_users(&self) -> Result<Reply> {
+        let attempt = self.attempt("ask Supabase Auth for the key's rights", None);
+        let composed = Composed { url: self.users.clone(), headers: HeaderMap::new() };
+        self.send(Method::GET, composed, "", &attempt).await
     }
 
     /// The root of the data API: the OpenAPI document of `schema`.

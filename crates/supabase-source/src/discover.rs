@@ -56,8 +56,23 @@ pub(crate) fn postgres(settings: &SupabaseSettings) -> Result<Option<PostgresCat
 /// # Errors
 /// As [`discover`] and [`PostgresCatalog::discover`].
 pub(crate) async fn discover_all(client: &Client, settings: &SupabaseSettings) -> Result<Catalog> {
-    let Some(postgres) = postgres(settings)? else { return discover(client, settings, &[]).await };
-    let of_postgres = postgres.discover().await?;
+    let of_postgres = match postgres(settings)? {
+        Some(postgres) => Some(postgres.discover().await?),
+        None => None,
+    };
+    with_postgres(client, settings, of_postgres).await
+}
+
+/// The catalog of the data API, merged with Postgres', where that is known.
+///
+/// # Errors
+/// As [`discover`].
+pub(crate) async fn with_postgres(
+    client: &Client,
+    settings: &SupabaseSettings,
+    of_postgres: Option<Catalog>,
+) -> Result<Catalog> {
+    let Some(of_postgres) = of_postgres else { return discover(client, settings, &[]).await };
     // Those that the document does not list are asked for by name: a table may be forbidden, or new.
     let there = of_postgres.tables.iter().filter(|table| !table.columns.is_empty()).map(|table| table.name.clone());
     let there: Vec<TableName> = there.collect();

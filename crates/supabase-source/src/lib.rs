@@ -22,6 +22,7 @@ mod page_size;
 mod partition;
 mod place;
 mod postgres;
+mod probe;
 mod query;
 mod settings;
 mod source;
@@ -30,6 +31,7 @@ mod table_read;
 
 pub use key::KeyKind;
 pub use merge::merge;
-pub use postgres::{PostgresCatalog, PostgresSettings};
+pub use postgres::{DatabaseAddress, DatabaseHost, PostgresCatalog, PostgresSettings};
+pub use probe::{AdminProof, DataApi, MaxRows, SupabaseProbe};
 pub use settings::{DEFAULT_USER_AGENT, SupabaseSettings};
 pub use source::SupabaseSource;

@@ -63,8 +63,12 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<J
 impl Document {
     /// `PostgREST 12.0.2 (OpenAPI)`; the build's commit that may follow the version is left out.
     pub(crate) fn origin(&self) -> String {
-        let version = self.info.version.split_whitespace().next().unwrap_or("of unknown version");
-        format!("PostgREST {version} (OpenAPI)")
+        format!("PostgREST {} (OpenAPI)", self.version().unwrap_or("of unknown version"))
+    }
+
+    /// PostgREST's version.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.info.version.split_whitespace().next()
     }
 
     /// The tables and views of `schema`, by name; `rows` and `state` are not known yet.

@@ -4,7 +4,7 @@ import { inspect } from "node:util";
 import { makeFunctionReference } from "convex/server";
 import { prepareDatabase } from "./database.mjs";
 import { TableNumbers } from "./ids.mjs";
-import { findFunction, loadProject } from "./functions.mjs";
+import { findFunction, functionSpecs, loadProject } from "./functions.mjs";
 
 const LEVELS = { log: "LOG", info: "INFO", warn: "WARN", error: "ERROR", debug: "DEBUG" };
 const logLines = new AsyncLocalStorage();
@@ -44,6 +44,11 @@ export class Deployment {
 
   find(path) {
     return findFunction(this.#current, path);
+  }
+
+  /** What `npx convex function-spec` asks for. */
+  functions() {
+    return functionSpecs(this.#current);
   }
 
   /** Runs a function; gives its value or its error, and the lines it logged. */

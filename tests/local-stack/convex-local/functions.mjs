@@ -58,6 +58,25 @@ export function findFunction(deployment, { module, name }) {
   return kind === null ? null : { kind, isPublic: found.isPublic === true };
 }
 
+/** Every registered function as `_system/cli/modules:apiSpec` shows it; the validators are the package's own export. */
+export function functionSpecs(deployment) {
+  const specs = [];
+  for (const [module, exported] of deployment.loaded) {
+    for (const [name, found] of Object.entries(exported)) {
+      const known = findFunction(deployment, { module, name });
+      if (known === null) continue;
+      specs.push({
+        identifier: `${module}.js:${name}`,
+        functionType: known.kind[0].toUpperCase() + known.kind.slice(1),
+        visibility: { kind: known.isPublic ? "public" : "internal" },
+        args: JSON.parse(found.exportArgs()),
+        returns: JSON.parse(found.exportReturns()) ?? { type: "any" },
+      });
+    }
+  }
+  return specs;
+}
+
 function sourceFiles(folder, root = folder) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true })

@@ -3,7 +3,7 @@ const MAX_PAGE_ROWS = 10_000;
 const MAX_PAGE_CHARACTERS = 5 << 20;
 
 /** Runs the system query at `module`; undefined when there is none by that name. */
-export function systemQuery(deployment, { module }, args) {
+export function systemQuery(deployment, { module, name }, args) {
   switch (module) {
     case "_system/frontend/getTableMapping":
       return deployment.numbers.mapping();
@@ -11,6 +11,8 @@ export function systemQuery(deployment, { module }, args) {
       const schema = deployment.schema();
       return schema === null ? {} : { active: schema };
     }
+    case "_system/cli/modules":
+      return name === "apiSpec" ? deployment.functions() : undefined;
     case "_system/cli/tables": {
       const names = deployment.numbers.userTables();
       return page(names.map((name) => ({ name })), args.paginationOpts);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use migrate_core::Plan;
-use migrate_core::names::TableName;
+use migrate_core::names::{FieldName, TableName};
 use migrate_core::plan::{AdoptedTable, LegacyIds, PlanField, PlanTable};
 use serde::Serialize;
 
@@ -116,7 +116,6 @@ impl MigrateTable {
         let name = literal(table.sink.name());
         let legacy = &plan.sink.legacy_id_field;
         let first = || table.fields.iter().filter(|field| !field.is_cut());
-        let key = std::iter::once(Entry::new(legacy.to_string(), Expr::call("v.string", [])));
         let outcome = Entry { name: "outcome".to_owned(), value: None, comment: None };
         let result = Expr::Object { entries: vec![Entry::new("id", id_of(&table.sink)), outcome], open: false };
         let by_legacy_id = match plan.sink.legacy_ids {
@@ -133,20 +132,14 @@ impl MigrateTable {
         let cut: Vec<&PlanField> = table.cut_fields().collect();
         let patch = (!cut.is_empty()).then(|| MigratePatch {
             name: patch_export(&table.sink),
-            records: records(
-                [
-                    Entry::new("documentId", id_of(&table.sink)),
-                    Entry::new("fields", Expr::call("v.object", [Expr::open_object(fields(cut.iter().copied()))])),
-                ]
-                .into_iter(),
-            ),
+            records: patch_records(table).print(4, 13, 1),
             fields: cut.iter().map(|field| assigned(field, "record.fields")).collect(),
         });
         Self {
             name,
             source: literal(&table.source.to_string()),
             bulk_insert: bulk_insert_export(&table.sink),
-            records: records(key.chain(fields(first()))),
+            records: insert_records(table, legacy).print(4, 13, 1),
             returns: Expr::call("v.array", [Expr::call("v.object", [result])]).print(2, 11, 1),
             by_legacy_id,
             fields: first().map(|field| assigned(field, "record")).collect(),
@@ -189,10 +182,21 @@ impl Finder {
     }
 }
 
-/// `v.array(v.object({…}))`, the value of the argument `records`.
-fn records(fields: impl Iterator<Item = Entry>) -> String {
-    let object = Expr::call("v.object", [Expr::open_object(fields)]);
-    Expr::call("v.array", [object]).print(4, 13, 1)
+/// The argument `records` of a table's upsert: the row's key and all fields but the cut ones.
+pub(super) fn insert_records(table: &PlanTable, legacy_id_field: &FieldName) -> Expr {
+    let key = Entry::new(legacy_id_field.to_string(), Expr::call("v.string", []));
+    records(std::iter::once(key).chain(fields(table.fields.iter().filter(|field| !field.is_cut()))))
+}
+
+/// The argument `records` of a table's second pass: the document and its cut fields.
+pub(super) fn patch_records(table: &PlanTable) -> Expr {
+    let cut = Expr::call("v.object", [Expr::open_object(fields(table.cut_fields()))]);
+    records([Entry::new("documentId", id_of(&table.sink)), Entry::new("fields", cut)].into_iter())
+}
+
+/// `v.array(v.object({…}))`
+fn records(fields: impl Iterator<Item = Entry>) -> Expr {
+    Expr::call("v.array", [Expr::call("v.object", [Expr::open_object(fields)])])
 }
 
 fn id_of(table: &TableName) -> Expr {

@@ -2,6 +2,7 @@
 
 mod check;
 mod comments;
+mod functions;
 mod indexes;
 mod migrate_file;
 mod schema_file;
@@ -15,6 +16,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde::Serialize;
 
+pub(crate) use functions::{FunctionSpec, functions};
 use migrate_file::MigrateFile;
 use schema_file::SchemaFile;
 

@@ -7,6 +7,7 @@ use super::help;
 use crate::{exit, output};
 
 const VERBS: &[(&str, &str)] = &[
+    ("doctor", "Check settings, keys, rights, tables, functions and the plan"),
     ("discover", "Write catalog.json: what the Supabase project holds"),
     ("plan", "Write plan.json and the Convex functions; offline"),
     ("run", "Migrate, or go on where the last run stopped"),

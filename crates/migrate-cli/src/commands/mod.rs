@@ -1,6 +1,7 @@
 //! One file per verb; here is what they share.
 
 mod discover;
+mod doctor;
 mod ending;
 mod front;
 mod help;
@@ -29,6 +30,8 @@ use crate::{exit, output};
 pub enum Verb {
     /// `migrate`
     Front,
+    /// `migrate-doctor`
+    Doctor,
     /// `migrate-discover`
     Discover,
     /// `migrate-plan`
@@ -46,6 +49,7 @@ pub enum Verb {
 pub fn main(verb: Verb) -> ExitCode {
     let code = match verb {
         Verb::Front => front::main(),
+        Verb::Doctor => with_runtime(doctor::main(doctor::Arguments::parse())),
         Verb::Discover => with_runtime(discover::main(discover::Arguments::parse())),
         Verb::Plan => plan::main(&plan::Arguments::parse()),
         Verb::Run => with_runtime(run::main(run::Arguments::parse())),

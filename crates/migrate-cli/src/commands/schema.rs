@@ -7,15 +7,16 @@ use migrate_core::plan::{MigrateConfig, Plan};
 use migrate_core::report::Report;
 use schemars::{Schema, schema_for};
 
+use super::doctor::Diagnosis;
 use super::{fail, help};
 use crate::{exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("migrate-schema", "jsonschemas/migrate.schema.json and three more"),
+    ("migrate-schema", "jsonschemas/migrate.schema.json and four more"),
     ("migrate-schema editor/schemas", "the same in another folder"),
 ];
 
-/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json and report.json
+/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json, report.json and migrate-doctor --json
 ///
 /// An editor completes and checks migrate.toml once its first line names the schema:
 /// `#:schema jsonschemas/migrate.schema.json`.
@@ -36,11 +37,12 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
 }
 
 fn write(arguments: &Arguments) -> Result<()> {
-    let schemas: [(&str, Schema); 4] = [
+    let schemas: [(&str, Schema); 5] = [
         ("migrate", schema_for!(MigrateConfig)),
         ("catalog", schema_for!(Catalog)),
         ("plan", schema_for!(Plan)),
         ("report", schema_for!(Report)),
+        ("diagnosis", schema_for!(Diagnosis)),
     ];
     for (name, schema) in schemas {
         let path = arguments.folder.join(format!("{name}.schema.json"));

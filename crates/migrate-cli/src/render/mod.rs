@@ -13,11 +13,11 @@ use crate::wrap;
 /// Width of sentences where there is no terminal.
 const TEXT_WIDTH: usize = 100;
 
-const GOOD: Style = AnsiColor::Green.on_default();
-const NOTICE: Style = AnsiColor::Yellow.on_default();
-const BAD: Style = AnsiColor::Red.on_default();
-const BOLD: Style = Style::new().bold();
-const FAINT: Style = Style::new().dimmed();
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+pub(crate) const NOTICE: Style = AnsiColor::Yellow.on_default();
+pub(crate) const BAD: Style = AnsiColor::Red.on_default();
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const FAINT: Style = Style::new().dimmed();
 const PLAIN: Style = Style::new();
 
 /// Tables, notes and verdict, with the codes of colours. Without a terminal's width no column is left out.
@@ -80,12 +80,12 @@ fn outcome_style(outcome: Outcome) -> Style {
     }
 }
 
-fn paint(style: Style, text: &str) -> String {
+pub(crate) fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
 /// A number with a comma after every three digits.
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {

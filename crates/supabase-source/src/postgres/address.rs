@@ -12,6 +12,9 @@ const EXAMPLE: &str = "give the connection string of the project's Connect dialo
     postgresql://postgres.<ref>:<password>@aws-0-<region>.pooler.supabase.com:5432/postgres, \
     with special characters of the password percent-encoded";
 
+/// Where poolers work in transaction mode (Supabase docs, "Connect to your database").
+const TRANSACTION_PORT: u16 = 6543;
+
 /// How the connection is encrypted, by libpq's names (Postgres docs, "SSL Support", table of `sslmode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SslMode {
@@ -23,6 +26,33 @@ pub(super) enum SslMode {
     Require,
     /// Always, with a certificate for the host's name. `verify-ca`, which asks for less, is taken as this.
     VerifyFull,
+}
+
+/// Where a connection string leads, as far as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseAddress {
+    /// The host's name or address, or the folder of a socket.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// What answers there.
+    pub kind: DatabaseHost,
+}
+
+/// What answers at an address, by Supabase's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatabaseHost {
+    /// A hosted project's own host, `db.<ref>.supabase.co`, which has an IPv6 address only, unless it was bought an IPv4
+    /// one.
+    Direct,
+    /// The pooler in session mode.
+    SessionPooler,
+    /// The pooler in transaction mode, port 6543: each transaction may be on another connection.
+    TransactionPooler,
+    /// Any other server.
+    Other,
+    /// A socket of this machine.
+    Socket,
 }
 
 /// Where to connect.
@@ -119,6 +149,23 @@ impl Address {
         }
     }
 
+    /// Where it leads, without user and password.
+    pub(super) fn public(&self) -> DatabaseAddress {
+        let port = self.config.get_ports().first().copied().unwrap_or(5432);
+        let (host, kind) = match self.config.get_hosts().first() {
+            #[cfg(unix)]
+            Some(Host::Unix(path)) => (path.display().to_string(), DatabaseHost::Socket),
+            Some(Host::Tcp(name)) if self.is_pooler && port == TRANSACTION_PORT => {
+                (name.clone(), DatabaseHost::TransactionPooler)
+            }
+            Some(Host::Tcp(name)) if self.is_pooler => (name.clone(), DatabaseHost::SessionPooler),
+            Some(Host::Tcp(name)) if self.is_direct() => (name.clone(), DatabaseHost::Direct),
+            Some(Host::Tcp(name)) => (name.clone(), DatabaseHost::Other),
+            None => (String::new(), DatabaseHost::Other),
+        };
+        DatabaseAddress { host, port, kind }
+    }
+
     /// Whether this is the direct host of a hosted project, which has an IPv6 address only.
     pub(super) fn is_direct(&self) -> bool {
         !self.is_pooler && self.project().is_some()
@@ -155,6 +202,31 @@ mod tests {
         assert_eq!(direct.shown, "db.abc.supabase.co:5432");
         let local = Address::parse("postgres://postgres:x@127.0.0.1:54322/postgres").unwrap();
         assert_eq!((local.project(), local.is_direct()), (None, false));
+    }
+
+    #[test]
+    fn hosts_are_told_apart_without_the_password() {
+        for (url, host, port, kind) in [
+            (
+                "postgres.abc:hunter2@aws-0-eu.pooler.supabase.com:6543",
+                "aws-0-eu.pooler.supabase.com",
+                6543,
+                "TransactionPooler",
+            ),
+            (
+                "postgres.abc:hunter2@aws-0-eu.pooler.supabase.com:5432",
+                "aws-0-eu.pooler.supabase.com",
+                5432,
+                "SessionPooler",
+            ),
+            ("postgres:hunter2@db.abc.supabase.co", "db.abc.supabase.co", 5432, "Direct"),
+            ("postgres:hunter2@db.example.com:6543", "db.example.com", 6543, "Other"),
+            ("postgres:hunter2@%2Fvar%2Frun", "/var/run", 5432, "Socket"),
+        ] {
+            let address = Address::parse(&format!("postgres://{url}/postgres")).unwrap().public();
+            assert_eq!((address.host.as_str(), address.port), (host, port));
+            assert_eq!(format!("{:?}", address.kind), kind, "{url}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::IsolationLevel;
 
 use self::address::Address;
+pub use self::address::{DatabaseAddress, DatabaseHost};
 use self::read::{Reader, Scope};
 use crate::settings::SupabaseSettings;
 
@@ -93,6 +94,12 @@ impl PostgresCatalog {
     pub fn new(settings: PostgresSettings) -> Result<Self> {
         let address = Address::parse(settings.url.expose_secret())?;
         Ok(Self { settings, address })
+    }
+
+    /// Where it connects to.
+    #[must_use]
+    pub fn address(&self) -> DatabaseAddress {
+        self.address.public()
     }
 
     /// Refuses a connection string of another project than the one at `host`, where both name theirs.

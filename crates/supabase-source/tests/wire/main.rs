@@ -8,6 +8,7 @@ mod filters;
 mod keys;
 mod lookup;
 mod places;
+mod probing;
 mod reading;
 mod simulated;
 

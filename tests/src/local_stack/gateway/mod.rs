@@ -180,7 +180,7 @@ async fn handle(State(shared): State<Arc<Shared>>, ConnectInfo(cut): ConnectInfo
 /// Applies the key rules and passes the request on.
 async fn answer(shared: &Shared, request: Request) -> Response {
     match admit(&shared.keys, request.uri(), request.headers()) {
-        Admission::Refused { status, body } => {
+        Admission::Answered { status, body } => {
             (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
         Admission::Passed { path_and_query, authorization } => {

@@ -11,6 +11,9 @@ use crate::local_stack::keys::Keys;
 /// Where the gateway serves `PostgREST`.
 pub(super) const PREFIX: &str = "/rest/v1";
 
+/// Where Supabase Auth lists users, to admin roles only (`internal/api/auth.go` of its repository).
+const ADMIN_USERS: &str = "/auth/v1/admin/users";
+
 const BEARER: &str = "Bearer ";
 
 /// What happens to a request.
@@ -19,7 +22,7 @@ pub(super) enum Admission {
     /// It goes to `PostgREST` with this path, and this `Authorization`.
     Passed { path_and_query: String, authorization: Option<HeaderValue> },
     /// It is answered here.
-    Refused { status: StatusCode, body: String },
+    Answered { status: StatusCode, body: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +52,11 @@ impl KeyKind {
 
 /// Decides about one request.
 pub(super) fn admit(keys: &Keys, uri: &Uri, headers: &HeaderMap) -> Admission {
+    if uri.path() == ADMIN_USERS {
+        return admin_users(keys, headers);
+    }
     let Some(rest) = uri.path().strip_prefix(PREFIX).filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
-        return refuse(StatusCode::NOT_FOUND, &json!({ "message": "no Route matched with those values" }));
+        return answered(StatusCode::NOT_FOUND, &json!({ "message": "no Route matched with those values" }));
     };
     let (in_query, query) = take_api_key(uri.query().unwrap_or_default());
     let Some(key) = text(headers, "apikey").or(in_query.as_deref()) else {
@@ -74,11 +80,24 @@ pub(super) fn admit(keys: &Keys, uri: &Uri, headers: &HeaderMap) -> Admission {
     if matches!(rest, "" | "/") && !kind.is_admin() {
         let status = if rest.is_empty() { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
         let hint = "Accessing the schema via the Data API is only allowed using a secret API key.";
-        return refuse(status, &json!({ "message": "Access to schema is forbidden", "hint": hint }));
+        return answered(status, &json!({ "message": "Access to schema is forbidden", "hint": hint }));
     }
     let path = if rest.is_empty() { "/" } else { rest };
     let path_and_query = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     Admission::Passed { path_and_query, authorization }
+}
+
+/// The list of users, of whom there are none. A JWT counts in `Authorization`, an `sb_` key in `apikey` alone.
+fn admin_users(keys: &Keys, headers: &HeaderMap) -> Admission {
+    let given = text(headers, header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix(BEARER));
+    match given.or(text(headers, "apikey")).and_then(|key| KeyKind::of(keys, key)) {
+        Some(kind) if kind.is_admin() => answered(StatusCode::OK, &json!({ "users": [], "aud": "authenticated" })),
+        Some(_) => answered(
+            StatusCode::FORBIDDEN,
+            &json!({ "code": 403, "error_code": "not_admin", "msg": "User not allowed" }),
+        ),
+        None => unauthorized("Invalid API key", "Double check your Supabase `anon` or `service_role` API key."),
+    }
 }
 
 /// The `Authorization` for `PostgREST`. A token that is not an `sb_` key passes as it is; so does an `sb_` key that
@@ -131,9 +150,9 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn unauthorized(message: &str, hint: &str) -> Admission {
-    refuse(StatusCode::UNAUTHORIZED, &json!({ "message": message, "hint": hint }))
+    answered(StatusCode::UNAUTHORIZED, &json!({ "message": message, "hint": hint }))
 }
 
-fn refuse(status: StatusCode, body: &Value) -> Admission {
-    Admission::Refused { status, body: body.to_string() }
+fn answered(status: StatusCode, body: &Value) -> Admission {
+    Admission::Answered { status, body: body.to_string() }
 }

@@ -1,12 +1,14 @@
 //! One file per verb; here is what they share.
 
 mod discover;
+mod ending;
 mod front;
 mod help;
 mod plan;
 mod report;
 mod run;
 mod schema;
+mod sides;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,0 +1,165 @@
+//! What a run and a replay share: their options, and both sides with all their layers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use convex_sink::{ConvexSettings, ConvexSink};
+use migrate_core::catalog::Catalog;
+use migrate_core::layer::{Bisect, DryRun, Limit, Retry, RetryPolicy, Timeout};
+use migrate_core::observe::{Fanout, Observer};
+use migrate_core::pipeline::Pipeline;
+use migrate_core::plan::{MigrateConfig, Plan};
+use migrate_core::report::ReportBuilder;
+use migrate_core::{Error, ErrorKind, Result, Sink, Source};
+use supabase_source::SupabaseSource;
+
+use super::{ProjectArguments, supabase};
+use crate::environment::Environment;
+use crate::progress::Progress;
+use crate::{files, output};
+
+/// Longest wait for one answer of Supabase, whose own limit is 60 s, and of Convex, whose own limit is 300 s.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(75);
+const SINK_TIMEOUT: Duration = Duration::from_secs(315);
+
+/// The options that a run and a replay share.
+#[expect(clippy::doc_markdown, reason = "the text is shown as help")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[derive(Debug, Args)]
+pub(super) struct RunOptions {
+    /// Stop once more rows than this are rejected
+    ///
+    /// Without it, run.max_rejects of migrate.toml counts; without that too, there is no limit.
+    #[arg(long, value_name = "ROWS")]
+    pub(super) max_rejects: Option<u64>,
+    /// Print the report as JSON, instead of a table
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show no progress; the report is printed all the same
+    #[arg(long)]
+    pub(super) quiet: bool,
+    /// Write into a production deployment without asking
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// Accept a Supabase key that may not see every row
+    ///
+    /// Row-level security hides rows from a publishable or anon key, and nothing tells how many.
+    #[arg(long)]
+    pub(super) allow_partial: bool,
+}
+
+impl RunOptions {
+    pub(super) fn apply(&self, pipeline: Pipeline) -> Pipeline {
+        match self.max_rejects {
+            Some(limit) => pipeline.max_rejects(limit),
+            None => pipeline,
+        }
+    }
+}
+
+/// Source and sink in their layers, and who hears of what they do.
+pub(super) struct Sides {
+    pub(super) source: Arc<dyn Source>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) observer: Arc<dyn Observer>,
+    pub(super) builder: Arc<ReportBuilder>,
+    pub(super) progress: Option<Arc<Progress>>,
+}
+
+impl Sides {
+    /// Both sides by the environment, the configuration and the plan. Asks before it gives a production deployment, but
+    /// for a dry run. Makes no call.
+    pub(super) fn connect(
+        tool: &str,
+        project: &ProjectArguments,
+        options: &RunOptions,
+        config: &MigrateConfig,
+        plan: &Plan,
+        dry_run: bool,
+    ) -> Result<Self> {
+        let environment = Environment::read(project.folder())?;
+        let mut settings = supabase(&environment, config, options.allow_partial)?;
+        settings.filters = plan
+            .tables
+            .iter()
+            .filter_map(|table| table.filter.clone().map(|filter| (table.read_from().clone(), filter)))
+            .collect();
+        let source = SupabaseSource::new(settings)?;
+        let sink = convex(&environment, config, plan)?;
+        if !dry_run && !options.yes {
+            confirm_production(&sink)?;
+        }
+        let progress = Progress::new(options.quiet).map(Arc::new);
+        let builder = Arc::new(ReportBuilder::start(tool, plan, dry_run));
+        let mut observers: Vec<Arc<dyn Observer>> = vec![builder.clone()];
+        observers.extend(progress.clone().map(|progress| progress as Arc<dyn Observer>));
+        let observer: Arc<dyn Observer> = Arc::new(Fanout::new(observers));
+
+        let policy = RetryPolicy::default();
+        let calls = plan.run.in_flight.max(1);
+        let source = Limit::new(source, plan.run.tables_in_parallel.max(1));
+        let source: Arc<dyn Source> =
+            Arc::new(Retry::new(Timeout::new(source, SOURCE_TIMEOUT), policy, observer.clone()));
+        let layered = Retry::new(Timeout::new(Limit::new(sink, calls), SINK_TIMEOUT), policy, observer.clone());
+        let sink: Arc<dyn Sink> = if dry_run { Arc::new(DryRun::new(layered)) } else { Arc::new(Bisect::new(layered)) };
+        Ok(Self { source, sink, observer, builder, progress })
+    }
+}
+
+/// A plan is for the schema it was made for: what has changed since would be lost or refused row by row.
+///
+/// Gives the catalog that the plan was made for.
+pub(super) async fn refuse_drift(project: &ProjectArguments, plan: &Plan, source: &dyn Source) -> Result<Catalog> {
+    let planned: Catalog = files::read_current(&project.catalog(), "migrate-discover")?;
+    let drifted = |message: &str, remedy: &str| Err(Error::new(ErrorKind::Config, message).with_remedy(remedy));
+    if planned.digest(plan.source_tables()) != plan.source_schema {
+        return drifted("use plan.json: catalog.json is of another schema than it was made for", "run: migrate-plan");
+    }
+    let lines = planned.drift(&source.discover().await?, plan.source_tables());
+    if lines.is_empty() {
+        return Ok(planned);
+    }
+    for line in &lines {
+        output::note(&format!("  {line}"));
+    }
+    drifted(
+        "use plan.json: the source's schema has changed since, as listed above",
+        "run: migrate-discover, then migrate-plan",
+    )
+}
+
+fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan) -> Result<ConvexSink> {
+    let url = environment.convex_url(config.convex.url.as_deref())?;
+    let mut settings = if plan.sink.public_functions {
+        ConvexSettings::with_secret(url, environment.migration_secret()?)
+    } else {
+        let (name, key) = environment.convex_key()?;
+        ConvexSettings { admin_key_name: name.to_owned(), ..ConvexSettings::new(url, key) }
+    };
+    settings.module.clone_from(&plan.sink.module);
+    settings.legacy_id_field = plan.sink.legacy_id_field.clone();
+    settings.legacy_ids = plan.sink.legacy_ids;
+    settings.in_flight = plan.run.in_flight.max(1);
+    settings.lookup_tables = plan.adopted.iter().map(|table| (table.sink.clone(), table.index.clone())).collect();
+    let linked = plan.tables.iter().filter(|table| table.cut_fields().next().is_some());
+    settings.patch_tables = linked.map(|table| table.sink.clone()).collect();
+    ConvexSink::new(settings)
+}
+
+/// A production deployment wants a word typed, or `--yes`.
+fn confirm_production(sink: &ConvexSink) -> Result<()> {
+    use std::io::IsTerminal as _;
+    if !sink.is_production_key() {
+        return Ok(());
+    }
+    let refused = Error::new(ErrorKind::Config, "write into a production deployment without being told to")
+        .with_remedy("add --yes, or use the key of a development deployment");
+    if !std::io::stdin().is_terminal() {
+        return Err(refused);
+    }
+    output::note("This key is of a production deployment. Type `production` to go on:");
+    let mut answer = String::new();
+    let _ = std::io::stdin().read_line(&mut answer);
+    if answer.trim() == "production" { Ok(()) } else { Err(refused) }
+}

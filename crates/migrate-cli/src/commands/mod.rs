@@ -5,6 +5,7 @@ mod ending;
 mod front;
 mod help;
 mod plan;
+mod replay;
 mod report;
 mod run;
 mod schema;
@@ -35,6 +36,8 @@ pub enum Verb {
     Plan,
     /// `migrate-run`
     Run,
+    /// `migrate-replay`
+    Replay,
     /// `migrate-report`
     Report,
     /// `migrate-schema`
@@ -49,6 +52,7 @@ pub fn main(verb: Verb) -> ExitCode {
         Verb::Discover => with_runtime(discover::main(discover::Arguments::parse())),
         Verb::Plan => plan::main(&plan::Arguments::parse()),
         Verb::Run => with_runtime(run::main(run::Arguments::parse())),
+        Verb::Replay => with_runtime(replay::main(replay::Arguments::parse())),
         Verb::Report => report::main(&report::Arguments::parse()),
         Verb::Schema => schema::main(&schema::Arguments::parse()),
     };

@@ -33,6 +33,11 @@ pub(super) struct RunOptions {
     /// Without it, run.max_rejects of migrate.toml counts; without that too, there is no limit.
     #[arg(long, value_name = "ROWS")]
     pub(super) max_rejects: Option<u64>,
+    /// Stop at the first row that is rejected, and at the first link that cannot be set
+    ///
+    /// What is done so far stays, and the exit code is 3. Rejects of earlier runs do not count.
+    #[arg(long)]
+    pub(super) fail_fast: bool,
     /// Print the report as JSON, instead of a table
     #[arg(long)]
     pub(super) json: bool,
@@ -51,6 +56,7 @@ pub(super) struct RunOptions {
 
 impl RunOptions {
     pub(super) fn apply(&self, pipeline: Pipeline) -> Pipeline {
+        let pipeline = pipeline.fail_fast(self.fail_fast);
         match self.max_rejects {
             Some(limit) => pipeline.max_rejects(limit),
             None => pipeline,

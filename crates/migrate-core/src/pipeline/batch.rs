@@ -1,6 +1,6 @@
 use crate::names::SourceKey;
 use crate::record::{FieldChange, Record};
-use crate::reject::Reject;
+use crate::reject::{Counted, Reject};
 use crate::sink::WriteRecord;
 use crate::source::Cursor;
 use crate::state::Totals;
@@ -16,6 +16,8 @@ pub(super) struct KeptRow {
     pub(super) bytes: usize,
     /// Per alternate key of the table, the row's key there.
     pub(super) alternates: Vec<Option<SourceKey>>,
+    /// Its references whose parents were not found.
+    pub(super) misses: Vec<String>,
 }
 
 /// What became of a row before it reaches the sink.
@@ -37,6 +39,8 @@ pub(super) struct Batch {
     /// What is kept of the rows until the outcomes are known, aligned with `records`.
     pub(super) rows: Vec<KeptRow>,
     pub(super) rejects: Vec<Reject>,
+    /// Keys of rows that the plan leaves out.
+    pub(super) skipped: Vec<SourceKey>,
     /// Counts of what is decided already: rows read, rejects, misses.
     pub(super) totals: Totals,
     /// Key of the last row in it.
@@ -82,8 +86,12 @@ impl Batcher {
                 open.records.push(record);
                 open.rows.push(row);
             }
-            Prepared::Skipped => open.totals.skipped += 1,
-            Prepared::Rejected(reject) => {
+            Prepared::Skipped => {
+                open.totals.skipped += 1;
+                open.skipped.push(SourceKey::from_parts(&place.0));
+            }
+            Prepared::Rejected(mut reject) => {
+                reject.counted.misses = Counted::misses(misses.iter().map(|(reference, _)| &**reference));
                 open.totals.rejected += 1;
                 open.totals.reject_codes.entry(reject.code).or_default().add(&reject.key);
                 open.rejects.push(*reject);

@@ -7,6 +7,8 @@ mod cycles;
 mod overlap;
 mod references;
 mod rejects;
+mod replay;
+mod replay_files;
 mod selection;
 
 use std::collections::BTreeMap;

@@ -53,6 +53,8 @@ pub(super) struct Batch {
 pub(super) struct Batcher {
     records: usize,
     bytes: usize,
+    /// A batch ends behind a row that is rejected: the run will not go on.
+    cut_at_reject: bool,
     open: Batch,
 }
 
@@ -60,8 +62,8 @@ pub(super) struct Batcher {
 const MAX_ROWS_READ: u64 = 8192;
 
 impl Batcher {
-    pub(super) fn new(records: usize, bytes: usize) -> Self {
-        Self { records: records.max(1), bytes: bytes.max(1), open: Batch::default() }
+    pub(super) fn new(records: usize, bytes: usize, cut_at_reject: bool) -> Self {
+        Self { records: records.max(1), bytes: bytes.max(1), cut_at_reject, open: Batch::default() }
     }
 
     /// Adds a row whose key texts are `place`; returns the batch that is full without it.
@@ -72,7 +74,8 @@ impl Batcher {
         };
         let is_full = self.open.rows.len() >= self.records
             || (!self.open.rows.is_empty() && self.open.bytes + size > self.bytes)
-            || self.open.totals.read >= MAX_ROWS_READ;
+            || self.open.totals.read >= MAX_ROWS_READ
+            || (self.cut_at_reject && self.open.totals.rejected > 0);
         let full = is_full.then(|| std::mem::take(&mut self.open));
         let open = &mut self.open;
         open.totals.read += 1;

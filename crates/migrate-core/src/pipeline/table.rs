@@ -72,7 +72,7 @@ pub(super) async fn copy_rows(
     let columns = preparer.columns().clone();
     let mut pages = read_ahead(shared, rows.source(shared), table, partition.clone(), columns, after);
     let place = Place { shared, table, rows, partition };
-    let mut batcher = Batcher::new(shared.batch_records(), shared.sink.capabilities().batch_bytes);
+    let mut batcher = Batcher::new(shared.batch_records(), shared.sink.capabilities().batch_bytes, shared.fail_fast);
     let mut writes: VecDeque<Write> = VecDeque::new();
     let result = async {
         let mut is_end = false;

@@ -91,17 +91,18 @@ pub(super) fn values(
 pub(super) fn value(json: &Json, source_type: &SourceType) -> Result<Value, &'static str> {
     match json {
         Json::Null => Ok(Value::Null),
-        Json::Array(items) if source_type.array => array(items, form(source_type.scalar)),
+        Json::Array(items) if source_type.array => array(items, source_type.scalar),
         _ if source_type.array => Err("an array"),
         json => scalar(json, form(source_type.scalar)),
     }
 }
 
-fn array(items: &[Json], form: Form) -> Result<Value, &'static str> {
+/// In an array of JSON the elements are JSON, and inner brackets their own.
+fn array(items: &[Json], kind: ScalarKind) -> Result<Value, &'static str> {
     let item = |item: &Json| match item {
         Json::Null => Ok(Value::Null),
-        Json::Array(items) if form != Form::Json => array(items, form),
-        item => scalar(item, form),
+        Json::Array(items) if kind != ScalarKind::Json => array(items, kind),
+        item => scalar(item, form(kind)),
     };
     items.iter().map(item).collect::<Result<_, _>>().map(Value::Array)
 }

@@ -23,7 +23,7 @@ const SCHEMA: &str = "
         (1, 1, 1.5, '2026-01-02 03:04:05.678+00', '{\"a\": [1, null]}', '{x,y}', '\\x00ff'),
         (2, 1, null, null, null, null, null),
         (9007199254740995, 2, -12345.6789, '1999-12-31 23:59:59+00', 'null', '{}', '\\x'),
-        (4, 3, 0.1, 'infinity', '\"text\"', '{null}', '\\x01');
+        (4, 3, 0.1, 'infinity', '\"text\"', '{z}', '\\x01');
     insert into badges values (1, 1, '2026-03-29'), (2, 9007199254740995, null), (3, 4, '2026-10-25');
     alter table teams add foreign key (lead_id) references members;
 ";

@@ -20,7 +20,10 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
     (OK, "all went well"),
     (UNEXPECTED, "unexpected error"),
     (USAGE, "wrong command line, or a step that needs --yes"),
-    (FINDINGS, "finished, with rejected rows, unset links or a count that differs; or stopped at --max-rejects"),
+    (
+        FINDINGS,
+        "finished, with rejected rows, unset links or a count that differs; or stopped at --max-rejects or --fail-fast",
+    ),
     (SETUP, "to be mended: keys, addresses, configuration, deployment or plan"),
     (INTERRUPTED, "interrupted; the same command goes on"),
 ];

@@ -87,6 +87,12 @@ impl Observer for Progress {
                 }
                 inner.rejected += delta.rejected;
             }
+            // The next batch counts their rows anew.
+            Event::RejectsTaken { table, taken, .. } => {
+                if let Some((read, _)) = inner.tables.get_mut(table) {
+                    *read = read.saturating_sub(taken.read);
+                }
+            }
             Event::Retried { operation, table, attempt, delay, code, .. } => {
                 let table = table.as_ref().map(|table| format!(" {table}")).unwrap_or_default();
                 self.line(&format!(

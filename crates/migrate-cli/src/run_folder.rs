@@ -1,10 +1,14 @@
 //! The folder of one run: state, report and rejects. It holds personal data, so only its owner may look into it.
 
+use std::collections::HashSet;
+use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{BufWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use migrate_core::names::TableName;
+use migrate_core::plan::Plan;
+use migrate_core::reject::{Counted, Reject};
 use migrate_core::state::StateStore;
 use migrate_core::{Error, ErrorKind, Result};
 
@@ -41,6 +45,21 @@ impl RunFolder {
         let newest = if fresh { None } else { newest(&all)? };
         let path = newest.unwrap_or_else(|| all.join(jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string()));
         private_folder(&path)?;
+        Self::hold(path)
+    }
+
+    /// Opens the newest run folder of a project.
+    pub(crate) fn newest(project: &Path) -> Result<Self> {
+        let all = project.join(".migrate");
+        let found = if all.is_dir() { newest(&all)? } else { None };
+        Self::hold(found.ok_or_else(|| {
+            Error::new(ErrorKind::State, "find a run")
+                .with_context("folder", all.display())
+                .with_remedy("run: migrate-run")
+        })?)
+    }
+
+    fn hold(path: PathBuf) -> Result<Self> {
         let lock = lock(&path)?;
         let folder = Self { path, _lock: lock };
         // SQLite gives the files beside it the rights of this one.
@@ -64,13 +83,26 @@ impl RunFolder {
         self.path.join("report.json")
     }
 
-    /// Writes the rejects of a table as one JSON line each; removes the file where there are none.
-    pub(crate) async fn write_rejects(&self, state: &dyn StateStore, table: &TableName) -> Result<u64> {
+    /// The file of a table's rejects.
+    pub(crate) fn rejects(&self, files: &RejectFiles, table: &TableName) -> PathBuf {
+        self.path.join("rejects").join(files.name(table))
+    }
+
+    /// Writes the rejects of a table as one JSON line each, whole or not at all; removes the file where there are none.
+    pub(crate) async fn write_rejects(
+        &self,
+        state: &dyn StateStore,
+        files: &RejectFiles,
+        table: &TableName,
+    ) -> Result<u64> {
         const STEP: usize = 500;
-        let folder = self.path.join("rejects");
-        let path = folder.join(format!("{}.jsonl", table.to_string().replace(['/', '\\'], "_")));
+        let path = self.rejects(files, table);
+        let mut partial = path.clone().into_os_string();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let failed = |error| io_error("write the rejects", &path, error);
         let mut after: u64 = 0;
-        let mut file: Option<File> = None;
+        let mut file: Option<BufWriter<File>> = None;
         loop {
             let rejects = state.rejects(table, after, STEP).await?;
             if rejects.is_empty() {
@@ -78,21 +110,76 @@ impl RunFolder {
             }
             after += u64::try_from(rejects.len()).unwrap_or(u64::MAX);
             if file.is_none() {
-                private_folder(&folder)?;
-                file = Some(private_file(&path)?);
+                private_folder(&self.path.join("rejects"))?;
+                file = Some(BufWriter::new(private_file(&partial).map_err(failed)?));
             }
-            for reject in &rejects {
-                let line = serde_json::to_string(reject)
+            for reject in rejects {
+                let line = serde_json::to_string(&Reject { counted: Counted::default(), ..reject })
                     .map_err(|error| Error::new(ErrorKind::Unexpected, "write a reject").with_source(error))?;
                 if let Some(file) = &mut file {
-                    writeln!(file, "{line}").map_err(|error| io_error("write the rejects", &path, error))?;
+                    writeln!(file, "{line}").map_err(failed)?;
                 }
             }
         }
-        if after == 0 && path.exists() {
-            fs::remove_file(&path).map_err(|error| io_error("remove old rejects", &path, error))?;
+        match file {
+            Some(file) => {
+                file.into_inner().map_err(|error| failed(error.into_error()))?.sync_all().map_err(failed)?;
+                fs::rename(&partial, &path).map_err(failed)?;
+            }
+            None if path.exists() => fs::remove_file(&path).map_err(failed)?,
+            None => {}
         }
         Ok(after)
+    }
+}
+
+/// Names of the reject files of a plan's tables: the table's, with what a file name cannot have in percent escapes.
+pub(crate) struct RejectFiles {
+    /// Names that differ in nothing but case, which some file systems take for one.
+    alike: HashSet<String>,
+}
+
+/// Bytes of a file name at most, without its ending; file systems allow 255.
+const NAME_BYTES: usize = 180;
+
+impl RejectFiles {
+    pub(crate) fn of(plan: &Plan) -> Self {
+        Self::new(plan.tables.iter().map(|table| table.source.to_string()))
+    }
+
+    fn new(names: impl Iterator<Item = String>) -> Self {
+        let (mut seen, mut alike) = (HashSet::new(), HashSet::new());
+        for folded in names.map(|name| name.to_lowercase()) {
+            if !seen.insert(folded.clone()) {
+                alike.insert(folded);
+            }
+        }
+        Self { alike }
+    }
+
+    fn name(&self, table: &TableName) -> String {
+        let (digest, table) = (table.digest(), table.to_string());
+        let is_alike = self.alike.contains(&table.to_lowercase());
+        let mut name = String::new();
+        for (at, letter) in table.char_indices() {
+            let is_safe =
+                letter.is_alphanumeric() || matches!(letter, '_' | '-' | '+' | ' ') || (letter == '.' && at > 0);
+            if is_safe && !(is_alike && letter.is_uppercase()) {
+                name.push(letter);
+            } else {
+                let mut bytes = [0; 4];
+                for byte in letter.encode_utf8(&mut bytes).bytes() {
+                    let _ = write!(name, "%{byte:02X}");
+                }
+            }
+        }
+        if name.len() > NAME_BYTES {
+            let end = (0..=NAME_BYTES).rev().find(|&at| name.is_char_boundary(at)).unwrap_or(0);
+            name.truncate(end);
+            name.push_str("%~");
+            name.push_str(&digest);
+        }
+        name + ".jsonl"
     }
 }
 
@@ -104,13 +191,8 @@ fn private_options() -> OpenOptions {
     options
 }
 
-fn private_file(path: &Path) -> Result<File> {
-    private_options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)
-        .map_err(|error| io_error("write the rejects", path, error))
+fn private_file(path: &Path) -> std::io::Result<File> {
+    private_options().write(true).create(true).truncate(true).open(path)
 }
 
 /// The run folder that was made last; names are times, so the greatest name.
@@ -145,5 +227,40 @@ fn lock(folder: &Path) -> Result<File> {
                 .with_remedy("wait for it to end"))
         }
         Err(TryLockError::Error(error)) => Err(io_error("lock the run folder", folder, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_rejects_never_collide() {
+        let long = "x".repeat(200);
+        let (one, other) = (format!("{long}1"), format!("{long}2"));
+        let tables = [
+            "orders",
+            "Orders",
+            "ORDERS",
+            "shop.orders",
+            "a/b",
+            "a_b",
+            "a%2Fb",
+            "a\\b",
+            "public..x",
+            "public.a.b",
+            "ö",
+            "Ö",
+            &one,
+            &other,
+        ];
+        let files = RejectFiles::new(tables.iter().map(|&table| table.to_owned()));
+        let names: Vec<String> = tables.iter().map(|table| files.name(&table.parse().unwrap())).collect();
+        let folded: HashSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        assert_eq!(folded.len(), tables.len(), "{names:?}");
+        assert!(names.iter().all(|name| name.len() < 255 && !name.contains(['/', '\\']) && !name.starts_with('.')));
+        assert_eq!(names[0], "orders.jsonl");
+        let alone = RejectFiles::new(std::iter::once("Orders".to_owned()));
+        assert_eq!(alone.name(&"Orders".parse().unwrap()), "Orders.jsonl");
     }
 }

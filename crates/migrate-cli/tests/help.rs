@@ -49,6 +49,7 @@ programs! {
     migrate_discover: "migrate-discover";
     migrate_plan: "migrate-plan";
     migrate_run: "migrate-run";
+    migrate_replay: "migrate-replay";
     migrate_report: "migrate-report";
     migrate_schema: "migrate-schema";
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
+use crate::catalog::hex;
 use crate::error::{Error, ErrorKind};
 
 /// The schema a table is in when none is written.
@@ -39,6 +41,13 @@ impl TableName {
     #[must_use]
     pub fn schema(&self) -> &str {
         &self.schema
+    }
+
+    /// The first half of the SHA-256 of the name as it is written, in hex: a short name for it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let digest = Sha256::digest(self.to_string().as_bytes());
+        hex(digest.get(..16).unwrap_or(&digest))
     }
 
     /// The name without its schema.

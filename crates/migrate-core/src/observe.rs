@@ -47,6 +47,15 @@ pub enum Event {
         /// How long the call took.
         elapsed: Duration,
     },
+    /// Rejects leave the counts: their rows are gone from the source, or the next batch counts them anew.
+    RejectsTaken {
+        /// The table.
+        table: TableName,
+        /// What the counts held of them.
+        taken: Box<Totals>,
+        /// Rows of them that the source does not have any more.
+        gone: u64,
+    },
     /// A batch is durable: its documents in the sink, its ids, rejects and place in the state.
     BatchCommitted {
         /// The table.

@@ -117,7 +117,7 @@ pub const REJECT_REMEDIES: &[(RejectCode, &str, &str)] = &[
         "bring the parent into the sink, or plan on_missing = \"null\"",
     ),
     (RejectCode::ReferenceAmbiguous, "reference_ambiguous", "leave one document with that natural key in the sink"),
-    (RejectCode::ReferenceUnlinked, "reference_unlinked", "bring the parent into the sink and run again with --fresh"),
+    (RejectCode::ReferenceUnlinked, "reference_unlinked", "bring the parent into the sink, then: migrate-replay"),
     (RejectCode::DocumentTooLarge, "document_too_large", "plan split_off for a large column, or drop it"),
     (RejectCode::TooManyFields, "too_many_fields", "plan type = \"json_text\" for the column"),
     (RejectCode::ArrayTooLong, "array_too_long", "plan type = \"json_text\" for the column"),

@@ -9,7 +9,7 @@ use migrate_core::state::StateStore;
 
 use super::fail;
 use crate::progress::Progress;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RejectFiles, RunFolder};
 use crate::{exit, files, output, render};
 
 /// What is told and written at the end.
@@ -73,8 +73,9 @@ impl Ending {
     async fn write_files(&self, folder: &RunFolder, report: &Report) -> Result<u64> {
         files::write_json(&folder.report(), report)?;
         let mut rejects = 0;
+        let files = RejectFiles::of(&self.plan);
         for table in &self.plan.tables {
-            rejects += folder.write_rejects(&*self.state, &table.source).await?;
+            rejects += folder.write_rejects(&*self.state, &files, &table.source).await?;
         }
         Ok(rejects)
     }

@@ -11,6 +11,7 @@ const VERBS: &[(&str, &str)] = &[
     ("discover", "Write catalog.json: what the Supabase project holds"),
     ("plan", "Write plan.json and the Convex functions; offline"),
     ("run", "Migrate, or go on where the last run stopped"),
+    ("replay", "Send rejected rows through the plan again"),
     ("report", "Show the report of a run"),
     ("schema", "Write the JSON Schemas of all files"),
 ];

@@ -6,6 +6,7 @@ mod ending;
 mod front;
 mod help;
 mod plan;
+mod replay;
 mod report;
 mod run;
 mod schema;
@@ -38,6 +39,8 @@ pub enum Verb {
     Plan,
     /// `migrate-run`
     Run,
+    /// `migrate-replay`
+    Replay,
     /// `migrate-report`
     Report,
     /// `migrate-schema`
@@ -53,6 +56,7 @@ pub fn main(verb: Verb) -> ExitCode {
         Verb::Discover => with_runtime(discover::main(discover::Arguments::parse())),
         Verb::Plan => plan::main(&plan::Arguments::parse()),
         Verb::Run => with_runtime(run::main(run::Arguments::parse())),
+        Verb::Replay => with_runtime(replay::main(replay::Arguments::parse())),
         Verb::Report => report::main(&report::Arguments::parse()),
         Verb::Schema => schema::main(&schema::Arguments::parse()),
     };

@@ -27,6 +27,7 @@ const SINK_TIMEOUT: Duration = Duration::from_secs(315);
 
 /// The options that a run and a replay share.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Args)]
 pub(super) struct RunOptions {
     /// Stop once more rows than this are rejected
@@ -34,6 +35,11 @@ pub(super) struct RunOptions {
     /// Without it, run.max_rejects of migrate.toml counts; without that too, there is no limit.
     #[arg(long, value_name = "ROWS")]
     pub(super) max_rejects: Option<u64>,
+    /// Stop at the first row that is rejected, and at the first link that cannot be set
+    ///
+    /// What is done so far stays, and the exit code is 3. Rejects of earlier runs do not count.
+    #[arg(long)]
+    pub(super) fail_fast: bool,
     /// Print the report as JSON, instead of a table
     #[arg(long)]
     pub(super) json: bool,
@@ -55,6 +61,7 @@ pub(super) struct RunOptions {
 
 impl RunOptions {
     pub(super) fn apply(&self, pipeline: Pipeline) -> Pipeline {
+        let pipeline = pipeline.fail_fast(self.fail_fast);
         match self.max_rejects {
             Some(limit) => pipeline.max_rejects(limit),
             None => pipeline,

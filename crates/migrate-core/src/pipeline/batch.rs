@@ -1,6 +1,6 @@
 use crate::names::SourceKey;
 use crate::record::{FieldChange, Record};
-use crate::reject::Reject;
+use crate::reject::{Counted, Reject};
 use crate::sink::WriteRecord;
 use crate::source::Cursor;
 use crate::state::Totals;
@@ -16,6 +16,8 @@ pub(super) struct KeptRow {
     pub(super) bytes: usize,
     /// Per alternate key of the table, the row's key there.
     pub(super) alternates: Vec<Option<SourceKey>>,
+    /// Its references whose parents were not found.
+    pub(super) misses: Vec<String>,
 }
 
 /// What became of a row before it reaches the sink.
@@ -37,6 +39,8 @@ pub(super) struct Batch {
     /// What is kept of the rows until the outcomes are known, aligned with `records`.
     pub(super) rows: Vec<KeptRow>,
     pub(super) rejects: Vec<Reject>,
+    /// Keys of rows that the plan leaves out.
+    pub(super) skipped: Vec<SourceKey>,
     /// Counts of what is decided already: rows read, rejects, misses.
     pub(super) totals: Totals,
     /// Key of the last row in it.
@@ -49,6 +53,8 @@ pub(super) struct Batch {
 pub(super) struct Batcher {
     records: usize,
     bytes: usize,
+    /// A batch ends behind a row that is rejected: the run will not go on.
+    cut_at_reject: bool,
     open: Batch,
 }
 
@@ -56,8 +62,8 @@ pub(super) struct Batcher {
 const MAX_ROWS_READ: u64 = 8192;
 
 impl Batcher {
-    pub(super) fn new(records: usize, bytes: usize) -> Self {
-        Self { records: records.max(1), bytes: bytes.max(1), open: Batch::default() }
+    pub(super) fn new(records: usize, bytes: usize, cut_at_reject: bool) -> Self {
+        Self { records: records.max(1), bytes: bytes.max(1), cut_at_reject, open: Batch::default() }
     }
 
     /// Adds a row whose key texts are `place`; returns the batch that is full without it.
@@ -68,7 +74,8 @@ impl Batcher {
         };
         let is_full = self.open.rows.len() >= self.records
             || (!self.open.rows.is_empty() && self.open.bytes + size > self.bytes)
-            || self.open.totals.read >= MAX_ROWS_READ;
+            || self.open.totals.read >= MAX_ROWS_READ
+            || (self.cut_at_reject && self.open.totals.rejected > 0);
         let full = is_full.then(|| std::mem::take(&mut self.open));
         let open = &mut self.open;
         open.totals.read += 1;
@@ -82,8 +89,12 @@ impl Batcher {
                 open.records.push(record);
                 open.rows.push(row);
             }
-            Prepared::Skipped => open.totals.skipped += 1,
-            Prepared::Rejected(reject) => {
+            Prepared::Skipped => {
+                open.totals.skipped += 1;
+                open.skipped.push(SourceKey::from_parts(&place.0));
+            }
+            Prepared::Rejected(mut reject) => {
+                reject.counted.misses = Counted::misses(misses.iter().map(|(reference, _)| &**reference));
                 open.totals.rejected += 1;
                 open.totals.reject_codes.entry(reject.code).or_default().add(&reject.key);
                 open.rejects.push(*reject);

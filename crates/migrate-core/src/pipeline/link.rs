@@ -10,7 +10,7 @@ use crate::names::{KeySpace, SinkId, SourceKey};
 use crate::observe::Event;
 use crate::plan::{PlanField, PlanTable};
 use crate::record::{Record, RecordShape, RejectCode, RowError};
-use crate::reject::Reject;
+use crate::reject::{Counted, Reject, RejectSource};
 use crate::sink::{WriteBatch, WriteMode, WriteOutcome, WriteRecord};
 use crate::source::Cursor;
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
@@ -41,15 +41,9 @@ pub(super) async fn link_partition(
             );
         }
     };
-    let fields: Vec<PlanField> = table.cut_fields().cloned().collect();
-    let chain = Chain::with_key(&table.sink, &fields, &table.key);
-    let shape = Arc::new(RecordShape {
-        table: table.sink.clone(),
-        fields: fields.iter().map(|field| field.field.clone()).collect(),
-        key: Vec::new(),
-    });
-    let linker = Linker { shared, table, fields, chain, shape };
-    let mut pages = read_ahead(shared, table, partition.clone(), linker.chain.columns().clone(), after);
+    let linker = Linker::new(shared, table);
+    let columns = linker.chain.columns().clone();
+    let mut pages = read_ahead(shared, shared.source.clone(), table, partition.clone(), columns, after);
     loop {
         // A reader that ends without an empty page has failed.
         let page = pages.recv().await.unwrap_or_else(|| Err(stopped()))?;
@@ -57,22 +51,59 @@ pub(super) async fn link_partition(
         if page.records.is_empty() {
             break;
         }
-        let (delta, rejects, end) = linker.link(page.records).await?;
+        let Links { delta, rejects, end, .. } = linker.link(page.records, &partition).await?;
         if let Some(after) = end {
             checkpoint.progress = Progress::Linking { after };
         }
         checkpoint.totals.absorb(&delta);
         let commit = Commit { rejects: &rejects, ..Commit::place(&partition, &checkpoint) };
         shared.state.commit(commit).await?;
-        shared.observer.on_event(&Event::BatchCommitted {
-            table: table.source.clone(),
-            delta: Box::new(delta),
-            elapsed: started.elapsed(),
-        });
+        let unlinked = delta.unlinked;
+        shared.tell_linked(&partition, delta, started);
+        shared.fail_fast(unlinked)?;
     }
     checkpoint.progress = Progress::Done;
     shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
     Ok(checkpoint)
+}
+
+/// The second pass over rows that are on the list of rejects because their links are not set.
+///
+/// # Errors
+/// As for [`link_partition`].
+pub(super) async fn link_rejects(
+    shared: &Arc<Shared>,
+    table: &Arc<PlanTable>,
+    rejects: Arc<RejectSource>,
+    partition: &PartitionId,
+    checkpoint: &mut Checkpoint,
+) -> Result<()> {
+    let linker = Linker::new(shared, table);
+    let mut pages = read_ahead(shared, rejects, table, partition.clone(), linker.chain.columns().clone(), None);
+    loop {
+        let page = pages.recv().await.unwrap_or_else(|| Err(stopped()))?;
+        let started = Instant::now();
+        if page.records.is_empty() {
+            return Ok(());
+        }
+        let Links { delta, rejects, keys, .. } = linker.link(page.records, partition).await?;
+        let taken = shared.taken(partition, &keys).await?;
+        checkpoint.totals.release(&taken);
+        checkpoint.totals.absorb(&delta);
+        let commit = Commit { rejects: &rejects, settled: &keys, ..Commit::place(partition, checkpoint) };
+        shared.state.commit(commit).await?;
+        let unlinked = delta.unlinked;
+        shared.tell_taken(partition, taken, 0);
+        shared.tell_linked(partition, delta, started);
+        shared.fail_fast(unlinked)?;
+    }
+}
+
+impl Shared {
+    fn tell_linked(&self, partition: &PartitionId, delta: Totals, started: Instant) {
+        let (table, delta) = (partition.table.clone(), Box::new(delta));
+        self.observer.on_event(&Event::BatchCommitted { table, delta, elapsed: started.elapsed() });
+    }
 }
 
 struct Linker<'a> {
@@ -89,29 +120,66 @@ struct LinkRow {
     original: Record,
     parents: Vec<Vec<ParentKey>>,
     values: Vec<Value>,
+    /// References whose parents were not found.
+    misses: Vec<String>,
+    linked: u64,
+    unlinked: u64,
     /// Why links of it could not be set.
-    unlinked: Vec<String>,
+    reasons: Vec<String>,
 }
 
-impl Linker<'_> {
-    async fn link(&self, records: Vec<Record>) -> Result<(Totals, Vec<Reject>, Option<Cursor>)> {
+/// What became of the links of a page.
+struct Links {
+    delta: Totals,
+    rejects: Vec<Reject>,
+    /// Rows that have a document.
+    keys: Vec<SourceKey>,
+    end: Option<Cursor>,
+}
+
+impl<'a> Linker<'a> {
+    fn new(shared: &'a Arc<Shared>, table: &'a Arc<PlanTable>) -> Self {
+        let fields: Vec<PlanField> = table.cut_fields().cloned().collect();
+        let chain = Chain::with_key(&table.sink, &fields, &table.key);
+        let shape = Arc::new(RecordShape {
+            table: table.sink.clone(),
+            fields: fields.iter().map(|field| field.field.clone()).collect(),
+            key: Vec::new(),
+        });
+        Self { shared, table, fields, chain, shape }
+    }
+
+    async fn link(&self, records: Vec<Record>, partition: &PartitionId) -> Result<Links> {
         let (mut delta, mut rejects, mut end) = (Totals::default(), Vec::new(), None);
         let mut rows = self.rows(records, &mut end).await?;
         for (position, field) in self.fields.iter().enumerate() {
-            self.fill(&mut rows, position, field, &mut delta).await?;
-        }
-        for row in &mut rows {
-            delta.unlinked += u64::try_from(row.unlinked.len()).unwrap_or(u64::MAX);
-            if !row.unlinked.is_empty() {
-                let reasons = std::mem::take(&mut row.unlinked).join("; ");
-                rejects.push(self.unlinked(row, reasons));
-            }
+            self.fill(&mut rows, position, field).await?;
         }
         let limit = self.shared.batch_records();
-        for chunk in rows.chunks(limit) {
-            self.write(chunk, &mut delta, &mut rejects).await?;
+        for chunk in rows.chunks_mut(limit) {
+            self.write(chunk).await?;
         }
-        Ok((delta, rejects, end))
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in rows {
+            keys.push(row.key.clone());
+            delta.linked += row.linked;
+            delta.unlinked += row.unlinked;
+            for field in &row.misses {
+                delta.reference_misses.entry(field.clone()).or_default().add(&row.key);
+            }
+            if row.unlinked > 0 {
+                let error = RowError::new(RejectCode::ReferenceUnlinked, row.reasons.join("; "));
+                let mut reject = Reject::new(self.table, row.key, &row.original, error);
+                reject.counted = Counted {
+                    range: partition.range.clone(),
+                    misses: Counted::misses(row.misses.iter().map(String::as_str)),
+                    linked: row.linked,
+                    unlinked: row.unlinked,
+                };
+                rejects.push(reject);
+            }
+        }
+        Ok(Links { delta, rejects, keys, end })
     }
 
     /// Rows that are in the sink, with the keys of their parents. A row that was rejected has no document to link.
@@ -134,12 +202,14 @@ impl Linker<'_> {
             })?;
             let empty = |field: &PlanField| if field.nullable { Value::Null } else { Value::Absent };
             let values = self.fields.iter().map(empty).collect();
-            rows.push(LinkRow { key, id, original, parents: converted.references, values, unlinked: Vec::new() });
+            let parents = converted.references;
+            let (misses, reasons) = (Vec::new(), Vec::new());
+            rows.push(LinkRow { key, id, original, parents, values, misses, linked: 0, unlinked: 0, reasons });
         }
         Ok(rows)
     }
 
-    async fn fill(&self, rows: &mut [LinkRow], position: usize, field: &PlanField, delta: &mut Totals) -> Result<()> {
+    async fn fill(&self, rows: &mut [LinkRow], position: usize, field: &PlanField) -> Result<()> {
         let Some(reference) = field.reference() else { return Ok(()) };
         let parents: Vec<Vec<ParentKey>> =
             rows.iter().map(|row| row.parents.get(position).cloned().unwrap_or_default()).collect();
@@ -148,15 +218,14 @@ impl Linker<'_> {
         let referred = resolve_field(&*self.shared.resolver, &self.table.source, field, reference, &wanted).await?;
         for (row, referred) in rows.iter_mut().zip(referred) {
             let Some(Referred { outcome, misses }) = referred else { continue };
-            for _ in 0..misses {
-                delta.reference_misses.entry(field.field.to_string()).or_default().add(&row.key);
-            }
+            row.misses.extend(std::iter::repeat_n(field.field.to_string(), misses));
             let value = match outcome {
                 Outcome::Value(value) => value,
                 // The document is there already: what the plan leaves out is the link.
                 Outcome::Skip => Value::Absent,
                 Outcome::Reject(error) => {
-                    row.unlinked.push(error.message);
+                    row.unlinked += 1;
+                    row.reasons.push(error.message);
                     Value::Absent
                 }
             };
@@ -167,12 +236,7 @@ impl Linker<'_> {
         Ok(())
     }
 
-    fn unlinked(&self, row: &LinkRow, reason: String) -> Reject {
-        let error = RowError::new(RejectCode::ReferenceUnlinked, reason);
-        Reject::new(&self.table.source, row.key.clone(), &row.original, error)
-    }
-
-    async fn write(&self, rows: &[LinkRow], delta: &mut Totals, rejects: &mut Vec<Reject>) -> Result<()> {
+    async fn write(&self, rows: &mut [LinkRow]) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
@@ -190,13 +254,13 @@ impl Linker<'_> {
             return Err(Error::new(ErrorKind::Protocol, "match the sink's outcomes to the links sent")
                 .with_context("table", &self.table.source));
         }
-        for (row, outcome) in rows.iter().zip(outcomes) {
+        for (row, outcome) in rows.iter_mut().zip(outcomes) {
             let links = row.values.iter().filter(|value| !value.is_nothing()).count();
             match outcome {
-                WriteOutcome::Written { .. } => delta.linked += u64::try_from(links).unwrap_or(u64::MAX),
+                WriteOutcome::Written { .. } => row.linked += u64::try_from(links).unwrap_or(u64::MAX),
                 WriteOutcome::Rejected(error) => {
-                    delta.unlinked += u64::try_from(links.max(1)).unwrap_or(u64::MAX);
-                    rejects.push(self.unlinked(row, error.message));
+                    row.unlinked += u64::try_from(links.max(1)).unwrap_or(u64::MAX);
+                    row.reasons.push(error.message);
                 }
             }
         }

@@ -5,6 +5,7 @@ mod forward;
 mod link;
 mod prepare;
 mod references;
+mod replay;
 mod run;
 mod table;
 
@@ -19,6 +20,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
 use crate::observe::{Fanout, Observer};
 use crate::plan::{Plan, PlanTable};
+use crate::reject::Replay;
 use crate::resolve::{AdoptedIds, ChainResolver, IdResolver, StoredIds};
 use crate::sink::Sink;
 use crate::source::Source;
@@ -41,6 +43,7 @@ pub struct Pipeline {
     transforms: Vec<MakeTransform>,
     selected: Option<HashSet<TableName>>,
     max_rejects: Option<u64>,
+    fail_fast: bool,
     stop: Stop,
 }
 
@@ -66,6 +69,7 @@ impl Pipeline {
             transforms: Vec::new(),
             selected: None,
             max_rejects,
+            fail_fast: false,
             stop: Stop::default(),
         }
     }
@@ -115,6 +119,14 @@ impl Pipeline {
         self
     }
 
+    /// Stops at the first row that is rejected, and at the first link that cannot be set; those of earlier runs do not
+    /// count.
+    #[must_use]
+    pub fn fail_fast(mut self, on: bool) -> Self {
+        self.fail_fast = on;
+        self
+    }
+
     /// The handle that stops it.
     #[must_use]
     pub fn stop(&self) -> Stop {
@@ -146,14 +158,31 @@ impl Pipeline {
     /// The first error. What was committed before it stays; the same call goes on from there. `Interrupted` after a
     /// stop, `TooManyRejects` over the limit.
     pub async fn run(&self) -> Result<()> {
+        run::run(&self.shared().await?, self.selected.as_ref()).await
+    }
+
+    /// Sends the rejects that `replay` takes up through the plan once more: parents before children, then the links.
+    ///
+    /// A row that goes through leaves the list, and is counted as if it had gone through at first; one that does not
+    /// stays, with the new reason. Each commit is as whole as a run's, so a replay that ended early is finished by the
+    /// next. It moves no table's place: what a run has not read is left for it.
+    ///
+    /// # Errors
+    /// As for [`Pipeline::run`]; `Interrupted` with that remedy where the run itself is not at its end.
+    pub async fn replay(&self, replay: &Replay) -> Result<()> {
+        replay::run(&self.shared().await?, replay).await
+    }
+
+    async fn shared(&self) -> Result<Arc<Shared>> {
         self.state.bind(&self.plan.fingerprint).await?;
+        self.state.rebind(&self.plan.bound()).await?;
         let resolver = self.resolver.clone().unwrap_or_else(|| {
             let adopted =
                 AdoptedIds::new(self.source.clone(), self.sink.clone(), self.state.clone(), &self.plan.adopted);
             Arc::new(ChainResolver::new(vec![Box::new(StoredIds::new(self.state.clone())), Box::new(adopted)]))
         });
         let in_flight = self.plan.run.in_flight.min(self.sink.capabilities().in_flight).max(1);
-        let shared = Arc::new(Shared {
+        Ok(Arc::new(Shared {
             plan: self.plan.clone(),
             source: self.source.clone(),
             sink: self.sink.clone(),
@@ -165,7 +194,7 @@ impl Pipeline {
             transforms: self.transforms.clone(),
             rejects: AtomicU64::new(0),
             max_rejects: self.max_rejects,
-        });
-        run::run(&shared, self.selected.as_ref()).await
+            fail_fast: self.fail_fast,
+        }))
     }
 }

@@ -156,10 +156,11 @@ impl Preparer {
         let row = match measured {
             Ok(None) => Prepared::Skipped,
             Ok(Some((write, bytes))) => {
+                let missed = misses.iter().map(|(reference, _)| reference.clone()).collect();
                 let alternates = self.alternates.iter().map(|columns| alternate_key(&original, columns)).collect();
-                Prepared::Ready(Box::new((write, KeptRow { original, changes, bytes, alternates })))
+                Prepared::Ready(Box::new((write, KeptRow { original, changes, bytes, alternates, misses: missed })))
             }
-            Err(error) => Prepared::Rejected(Box::new(Reject::new(&self.table.source, key, &original, error))),
+            Err(error) => Prepared::Rejected(Box::new(Reject::new(&self.table, key, &original, error))),
         };
         PreparedRow { row, place, misses }
     }

@@ -34,6 +34,7 @@ pub(super) struct Shared {
     pub(super) transforms: Vec<MakeTransform>,
     pub(super) rejects: AtomicU64,
     pub(super) max_rejects: Option<u64>,
+    pub(super) fail_fast: bool,
 }
 
 impl Shared {
@@ -47,8 +48,9 @@ impl Shared {
     }
 
     pub(super) fn chain(&self, table: &PlanTable) -> Chain {
-        let leading = table.key.iter().chain(table.alternate_keys.iter().flatten());
-        // The second pass sets the others.
+        // The second pass sets cut references; they are read now too, so that a reject is the whole row.
+        let cut = table.cut_fields().flat_map(|field| &field.columns);
+        let leading = table.key.iter().chain(table.alternate_keys.iter().flatten()).chain(cut);
         let fields: Vec<PlanField> = table.fields.iter().filter(|field| !field.is_cut()).cloned().collect();
         let mut chain = Chain::with_columns(&table.sink, &fields, leading);
         for make in &self.transforms {
@@ -70,6 +72,17 @@ impl Shared {
             .with_remedy("see the report for their causes; raise --max-rejects to go on")),
             _ => Ok(()),
         }
+    }
+}
+
+impl Shared {
+    /// Ends a run that shall stop at its first reject, or at its first link that cannot be set.
+    pub(super) fn fail_fast(&self, rejected: u64) -> Result<()> {
+        if !self.fail_fast || rejected == 0 {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::TooManyRejects, "go on: a row is rejected")
+            .with_remedy("see the reject file; leave --fail-fast out to go on"))
     }
 }
 
@@ -137,7 +150,12 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
 }
 
 /// Tells of a table that has no turn in this run, with what earlier runs made durable of it.
-async fn leave_out(shared: &Shared, table: &TableName, status: TableStatus, error: Option<String>) -> Result<()> {
+pub(super) async fn leave_out(
+    shared: &Shared,
+    table: &TableName,
+    status: TableStatus,
+    error: Option<String>,
+) -> Result<()> {
     let mut resumed = Totals::default();
     for (_, checkpoint) in shared.state.partitions(table).await? {
         resumed.absorb(&checkpoint.totals);
@@ -275,6 +293,12 @@ async fn close<T>(shared: &Arc<Shared>, table: &PlanTable, result: Result<T>) ->
     }
 }
 
-fn finished(shared: &Shared, table: &TableName, status: TableStatus, counted: Option<u64>, error: Option<String>) {
+pub(super) fn finished(
+    shared: &Shared,
+    table: &TableName,
+    status: TableStatus,
+    counted: Option<u64>,
+    error: Option<String>,
+) {
     shared.observer.on_event(&Event::TableFinished { table: table.clone(), status, counted, error });
 }

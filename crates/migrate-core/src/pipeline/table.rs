@@ -13,9 +13,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, KeySpace, SinkId, SourceKey, TableName};
 use crate::observe::Event;
 use crate::plan::PlanTable;
-use crate::reject::Reject;
+use crate::record::{Record, RejectCode, RowError};
+use crate::reject::{Counted, Reject, RejectSource, taken};
 use crate::sink::{WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord};
-use crate::source::{Cursor, Page, PageRequest};
+use crate::source::{Cursor, Page, PageRequest, Source};
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
 use crate::stop::stopped;
 
@@ -37,9 +38,43 @@ pub(super) async fn copy_partition(
         Progress::Copying { after } => Some(after.clone()),
         Progress::Copied | Progress::Linking { .. } | Progress::Done => return Ok(checkpoint),
     };
+    copy_rows(shared, table, &Rows::Table, &partition, &mut checkpoint, after).await?;
+    checkpoint.progress = if table.cut_fields().next().is_some() { Progress::Copied } else { Progress::Done };
+    shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
+    Ok(checkpoint)
+}
+
+/// Where the rows of a partition come from.
+pub(super) enum Rows {
+    /// The table, in key order: a commit moves the partition's place.
+    Table,
+    /// Its rejects: a commit takes them off the list and out of the counts, and counts their rows anew.
+    Rejects(Arc<RejectSource>),
+}
+
+impl Rows {
+    fn source(&self, shared: &Shared) -> Arc<dyn Source> {
+        match self {
+            Self::Table => shared.source.clone(),
+            Self::Rejects(rejects) => rejects.clone(),
+        }
+    }
+}
+
+/// Copies rows, and commits batch by batch, in their order.
+pub(super) async fn copy_rows(
+    shared: &Arc<Shared>,
+    table: &Arc<PlanTable>,
+    rows: &Rows,
+    partition: &PartitionId,
+    checkpoint: &mut Checkpoint,
+    after: Option<Cursor>,
+) -> Result<()> {
     let preparer = Preparer::new(table.clone(), shared.chain(table), shared.resolver.clone(), shared.sink.clone());
-    let mut pages = read_ahead(shared, table, partition.clone(), preparer.columns().clone(), after);
-    let mut batcher = Batcher::new(shared.batch_records(), shared.sink.capabilities().batch_bytes);
+    let columns = preparer.columns().clone();
+    let mut pages = read_ahead(shared, rows.source(shared), table, partition.clone(), columns, after);
+    let place = Place { shared, table, rows, partition };
+    let mut batcher = Batcher::new(shared.batch_records(), shared.sink.capabilities().batch_bytes, shared.fail_fast);
     let mut writes: VecDeque<Write> = VecDeque::new();
     let result = async {
         let mut is_end = false;
@@ -47,7 +82,7 @@ pub(super) async fn copy_partition(
             let page = loop {
                 tokio::select! {
                     page = pages.recv() => break page.unwrap_or_else(|| Err(stopped()))?,
-                    () = oldest(&mut writes) => commit_next(shared, table, &partition, &mut checkpoint, &mut writes).await?,
+                    () = oldest(&mut writes) => place.commit_next(checkpoint, &mut writes).await?,
                 }
             };
             is_end = page.records.is_empty();
@@ -60,7 +95,7 @@ pub(super) async fn copy_partition(
             }
             for batch in full {
                 while writes.len() >= shared.in_flight_per_table() {
-                    commit_next(shared, table, &partition, &mut checkpoint, &mut writes).await?;
+                    place.commit_next(checkpoint, &mut writes).await?;
                 }
                 let task = shared.spawn_write(table.sink.clone(), table.source.clone(), batch).await?;
                 writes.push_back(Write { task, done: None });
@@ -73,15 +108,12 @@ pub(super) async fn copy_partition(
     // where there was none before.
     let rest = async {
         while !writes.is_empty() {
-            commit_next(shared, table, &partition, &mut checkpoint, &mut writes).await?;
+            place.commit_next(checkpoint, &mut writes).await?;
         }
         Ok(())
     }
     .await;
-    result.and(rest)?;
-    checkpoint.progress = if table.cut_fields().next().is_some() { Progress::Copied } else { Progress::Done };
-    shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
-    Ok(checkpoint)
+    result.and(rest)
 }
 
 /// A write on its way, in a task of its own.
@@ -111,6 +143,7 @@ async fn oldest(writes: &mut VecDeque<Write>) {
 /// Reads pages ahead in a task of its own. The channel bounds how far; an empty page or an error is the last item.
 pub(super) fn read_ahead(
     shared: &Arc<Shared>,
+    source: Arc<dyn Source>,
     table: &PlanTable,
     partition: PartitionId,
     columns: Arc<[FieldName]>,
@@ -137,7 +170,7 @@ pub(super) fn read_ahead(
             };
             let started = Instant::now();
             let page = tokio::select! {
-                page = shared.source.read_page(request) => page,
+                page = source.read_page(request) => page,
                 () = sender.closed() => return,
                 () = shared.stop.requested() => Err(stopped()),
             };
@@ -196,77 +229,127 @@ impl Shared {
     }
 }
 
-/// Commits the oldest batch on the way, after waiting for it.
-///
-/// When that fails, the batches behind it are waited for and dropped: committing them would move the place past rows
-/// that are not durable. They are written again by the next run, to the same effect.
-async fn commit_next(
-    shared: &Arc<Shared>,
-    table: &PlanTable,
-    partition: &PartitionId,
-    checkpoint: &mut Checkpoint,
-    writes: &mut VecDeque<Write>,
-) -> Result<()> {
-    let committed = commit_oldest(shared, table, partition, checkpoint, writes).await;
-    if committed.is_err() {
-        for mut behind in writes.drain(..) {
-            behind.finish().await;
-        }
-    }
-    committed
+/// What batches of one partition are committed to.
+struct Place<'a> {
+    shared: &'a Arc<Shared>,
+    table: &'a PlanTable,
+    rows: &'a Rows,
+    partition: &'a PartitionId,
 }
 
-async fn commit_oldest(
-    shared: &Arc<Shared>,
-    table: &PlanTable,
-    partition: &PartitionId,
-    checkpoint: &mut Checkpoint,
-    writes: &mut VecDeque<Write>,
-) -> Result<()> {
-    let Some(mut write) = writes.pop_front() else { return Ok(()) };
-    write.finish().await;
-    let Some(written) = write.done else { return Ok(()) };
-    let WrittenBatch { batch, outcomes, elapsed } = written?;
-    let Batch { records, rows, mut rejects, totals: mut delta, end, .. } = batch;
-    let mut ids: Vec<(SourceKey, SinkId)> = Vec::with_capacity(rows.len());
-    let spaces = table.alternate_keys.iter().map(|columns| KeySpace::by(table.source.clone(), columns));
-    let mut alternate_ids: Vec<(KeySpace, Vec<(SourceKey, SinkId)>)> =
-        spaces.map(|space| (space, Vec::with_capacity(rows.len()))).collect();
-    for ((WriteRecord { key, .. }, row), outcome) in records.into_iter().zip(rows).zip(outcomes) {
-        match outcome {
-            WriteOutcome::Written { id, effect } => {
-                count_effect(&mut delta, effect);
-                delta.bytes += u64::try_from(row.bytes).unwrap_or(u64::MAX);
-                for change in &row.changes {
-                    delta.add_change(&change.field, change.kind, &key);
-                }
-                for ((_, ids), key) in alternate_ids.iter_mut().zip(row.alternates) {
-                    ids.extend(key.map(|key| (key, id.clone())));
-                }
-                ids.push((key, id));
-            }
-            WriteOutcome::Rejected(error) => {
-                delta.rejected += 1;
-                delta.reject_codes.entry(error.code).or_default().add(&key);
-                rejects.push(Reject::new(&partition.table, key, &row.original, error));
+impl Place<'_> {
+    /// Commits the oldest batch on the way, after waiting for it.
+    ///
+    /// When that fails, the batches behind it are waited for and dropped: committing them would move the place past rows
+    /// that are not durable. They are written again by the next run, to the same effect.
+    async fn commit_next(&self, checkpoint: &mut Checkpoint, writes: &mut VecDeque<Write>) -> Result<()> {
+        let committed = self.commit_oldest(checkpoint, writes).await;
+        if committed.is_err() {
+            for mut behind in writes.drain(..) {
+                behind.finish().await;
             }
         }
+        committed
     }
-    if let Some(after) = end {
-        checkpoint.progress = Progress::Copying { after };
+
+    async fn commit_oldest(&self, checkpoint: &mut Checkpoint, writes: &mut VecDeque<Write>) -> Result<()> {
+        let Self { shared, table, partition, .. } = self;
+        let Some(mut write) = writes.pop_front() else { return Ok(()) };
+        write.finish().await;
+        let Some(written) = write.done else { return Ok(()) };
+        let WrittenBatch { batch, outcomes, elapsed } = written?;
+        let Batch { records, rows, mut rejects, skipped, totals: mut delta, end, .. } = batch;
+        let mut ids: Vec<(SourceKey, SinkId)> = Vec::with_capacity(rows.len());
+        let spaces = table.alternate_keys.iter().map(|columns| KeySpace::by(table.source.clone(), columns));
+        let mut alternate_ids: Vec<(KeySpace, Vec<(SourceKey, SinkId)>)> =
+            spaces.map(|space| (space, Vec::with_capacity(rows.len()))).collect();
+        let mut unlinked: Vec<Reject> = Vec::new();
+        for ((WriteRecord { key, .. }, row), outcome) in records.into_iter().zip(rows).zip(outcomes) {
+            match outcome {
+                WriteOutcome::Written { id, effect } => {
+                    count_effect(&mut delta, effect);
+                    delta.bytes += u64::try_from(row.bytes).unwrap_or(u64::MAX);
+                    for change in &row.changes {
+                        delta.add_change(&change.field, change.kind, &key);
+                    }
+                    for ((_, ids), key) in alternate_ids.iter_mut().zip(row.alternates) {
+                        ids.extend(key.map(|key| (key, id.clone())));
+                    }
+                    unlinked.extend(self.unlinked(checkpoint, &key, &row.original));
+                    ids.push((key, id));
+                }
+                WriteOutcome::Rejected(error) => {
+                    delta.rejected += 1;
+                    delta.reject_codes.entry(error.code).or_default().add(&key);
+                    let mut reject = Reject::new(table, key, &row.original, error);
+                    reject.counted.misses = Counted::misses(row.misses.iter().map(String::as_str));
+                    rejects.push(reject);
+                }
+            }
+        }
+        let rejected = delta.rejected;
+        delta.unlinked += unlinked.iter().map(|reject| reject.counted.unlinked).sum::<u64>();
+        let (settled, taken) = match self.rows {
+            Rows::Table => {
+                if let Some(after) = end {
+                    checkpoint.progress = Progress::Copying { after };
+                }
+                (Vec::new(), None)
+            }
+            Rows::Rejects(_) => {
+                let written = ids.iter().map(|(key, _)| key);
+                let again = rejects.iter().map(|reject| &reject.key);
+                let keys: Vec<SourceKey> = written.chain(again).chain(&skipped).cloned().collect();
+                let taken = shared.taken(partition, &keys).await?;
+                checkpoint.totals.release(&taken);
+                (keys, Some(taken))
+            }
+        };
+        rejects.extend(unlinked);
+        for reject in &mut rejects {
+            reject.counted.range = partition.range.clone();
+        }
+        checkpoint.totals.absorb(&delta);
+        let kept = Commit { settled: &settled, rejects: &rejects, ..Commit::place(partition, checkpoint) };
+        shared.state.commit(Commit { ids: &ids, alternate_ids: &alternate_ids, ..kept }).await?;
+        if let Some(taken) = taken {
+            shared.tell_taken(partition, taken, 0);
+        }
+        shared.observer.on_event(&Event::BatchCommitted {
+            table: partition.table.clone(),
+            delta: Box::new(delta),
+            elapsed,
+        });
+        shared.count_rejects(rejected)?;
+        shared.fail_fast(rejected)
     }
-    checkpoint.totals.absorb(&delta);
-    shared
-        .state
-        .commit(Commit { partition, ids: &ids, alternate_ids: &alternate_ids, rejects: &rejects, checkpoint })
-        .await?;
-    let rejected = delta.rejected;
-    shared.observer.on_event(&Event::BatchCommitted {
-        table: partition.table.clone(),
-        delta: Box::new(delta),
-        elapsed,
-    });
-    shared.count_rejects(rejected)
+
+    /// The second pass of the run is over: a row that a replay brings stays on the list until its links are set, so that
+    /// no kill loses them.
+    fn unlinked(&self, checkpoint: &Checkpoint, key: &SourceKey, original: &Record) -> Option<Reject> {
+        if matches!(self.rows, Rows::Table) || checkpoint.progress != Progress::Done {
+            return None;
+        }
+        let is_set = |column: &FieldName| original.get(column.as_str()).is_some_and(|value| !value.is_nothing());
+        let links = self.table.cut_fields().filter(|field| field.columns.iter().all(is_set)).count();
+        let error = RowError::new(RejectCode::ReferenceUnlinked, "its links are not set yet");
+        let mut reject = Reject::new(self.table, key.clone(), original, error);
+        reject.counted.unlinked = u64::try_from(links).unwrap_or(u64::MAX);
+        (links > 0).then_some(reject)
+    }
+}
+
+impl Shared {
+    /// What the counts of a partition hold of its rejects.
+    pub(super) async fn taken(&self, partition: &PartitionId, keys: &[SourceKey]) -> Result<Totals> {
+        Ok(taken(self.state.rejected(&partition.table, keys).await?.iter().flatten()))
+    }
+
+    /// Tells that rejects left the counts; the rows of `gone` of them are not counted anew.
+    pub(super) fn tell_taken(&self, partition: &PartitionId, taken: Totals, gone: u64) {
+        let table = partition.table.clone();
+        self.observer.on_event(&Event::RejectsTaken { table, taken: Box::new(taken), gone });
+    }
 }
 
 /// Counts what a write did.

@@ -4,6 +4,7 @@ mod build;
 mod config;
 mod coverage;
 mod fingerprint;
+mod identity;
 mod order;
 mod rules;
 mod sink_rules;
@@ -22,6 +23,7 @@ pub use config::{
     NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig, TypeChoice, TypeRule,
 };
 pub use coverage::{ColumnFate, column_fate, coverage, explain};
+pub use identity::PlanIdentity;
 pub use rules::{CAST_RULES, CastRule, Condition, Target};
 pub use sink_rules::SinkRules;
 pub use toml_error::{ConfigError, read_config, suggest};

@@ -31,6 +31,7 @@ struct TableFold {
     counted_before: Option<u64>,
     counted_after: Option<u64>,
     error: Option<String>,
+    gone: u64,
     retries: u64,
     started: Option<Instant>,
     elapsed: Duration,
@@ -95,6 +96,11 @@ impl Observer for ReportBuilder {
                 let fold = tables.entry(table.clone()).or_default();
                 fold.totals.absorb(delta);
                 fold.this_run.absorb(delta);
+            }
+            Event::RejectsTaken { table, taken, gone } => {
+                let fold = tables.entry(table.clone()).or_default();
+                fold.totals.release(taken);
+                fold.gone += gone;
             }
             Event::Retried { table: Some(table), .. } => tables.entry(table.clone()).or_default().retries += 1,
             Event::TableFinished { table, status, counted, error } => {
@@ -162,6 +168,9 @@ impl TableFold {
             table
                 .errors
                 .push(format!("{} links could not be set; the documents are there without them", table.unlinked));
+        }
+        if self.gone > 0 {
+            table.warnings.push(format!("{} rejected rows are gone from the source, and left the list", self.gone));
         }
         if table.count_differs() {
             table.warnings.push(format!(

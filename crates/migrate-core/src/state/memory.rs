@@ -1,9 +1,9 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Checkpoint, Commit, PartitionId, StateStore};
+use super::{BoundPlan, Checkpoint, Commit, PartitionId, StateStore};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{KeySpace, SinkId, SourceKey, TableName};
 use crate::reject::Reject;
@@ -14,7 +14,7 @@ pub struct MemoryState(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    fingerprint: Option<String>,
+    plan: Option<BoundPlan>,
     checkpoints: BTreeMap<PartitionId, Checkpoint>,
     ids: HashMap<KeySpace, HashMap<SourceKey, SinkId>>,
     rejects: Vec<Reject>,
@@ -38,21 +38,33 @@ pub(super) fn foreign_plan(stored: &str, wanted: &str) -> Error {
         ErrorKind::State,
         format!("continue with another plan: the state is of plan {stored}, this is plan {wanted}"),
     )
-    .with_remedy("run the old plan to its end, or start anew with --fresh (writes are idempotent: nothing is doubled)")
+    .with_remedy(
+        "run the old plan to its end, or start anew with --fresh (writes are idempotent: nothing is doubled); \
+         after mending a plan for rejects: migrate-replay",
+    )
 }
 
 #[async_trait]
 impl StateStore for MemoryState {
     async fn bind(&self, fingerprint: &str) -> Result<()> {
         let mut inner = self.inner();
-        match &inner.fingerprint {
-            Some(stored) if stored != fingerprint => Err(foreign_plan(stored, fingerprint)),
+        match &inner.plan {
+            Some(stored) if stored.fingerprint != fingerprint => Err(foreign_plan(&stored.fingerprint, fingerprint)),
             Some(_) => Ok(()),
             None => {
-                inner.fingerprint = Some(fingerprint.to_owned());
+                inner.plan = Some(BoundPlan { fingerprint: fingerprint.to_owned(), identity: None });
                 Ok(())
             }
         }
+    }
+
+    async fn bound(&self) -> Result<Option<BoundPlan>> {
+        Ok(self.inner().plan.clone())
+    }
+
+    async fn rebind(&self, plan: &BoundPlan) -> Result<()> {
+        self.inner().plan = Some(plan.clone());
+        Ok(())
     }
 
     async fn partitions(&self, table: &TableName) -> Result<Vec<(PartitionId, Checkpoint)>> {
@@ -72,9 +84,15 @@ impl StateStore for MemoryState {
         for (space, ids) in commit.alternate_ids {
             inner.ids.entry(space.clone()).or_default().extend(ids.iter().cloned());
         }
+        let again: HashSet<&SourceKey> = commit.rejects.iter().map(|reject| &reject.key).collect();
+        let settled: HashSet<&SourceKey> = commit.settled.iter().filter(|key| !again.contains(key)).collect();
+        inner.rejects.retain(|known| known.table != commit.partition.table || !settled.contains(&known.key));
         for reject in commit.rejects {
-            inner.rejects.retain(|known| known.table != reject.table || known.key != reject.key);
-            inner.rejects.push(reject.clone());
+            let same = |known: &&mut Reject| known.table == reject.table && known.key == reject.key;
+            match inner.rejects.iter_mut().find(same) {
+                Some(known) => known.clone_from(reject),
+                None => inner.rejects.push(reject.clone()),
+            }
         }
         inner.checkpoints.insert(commit.partition.clone(), commit.checkpoint.clone());
         Ok(())
@@ -89,6 +107,12 @@ impl StateStore for MemoryState {
     async fn adopt(&self, table: &KeySpace, ids: &[(SourceKey, SinkId)]) -> Result<()> {
         self.inner().ids.entry(table.clone()).or_default().extend(ids.iter().cloned());
         Ok(())
+    }
+
+    async fn rejected(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Option<Reject>>> {
+        let inner = self.inner();
+        let find = |key: &SourceKey| inner.rejects.iter().find(|reject| reject.table == *table && reject.key == *key);
+        Ok(keys.iter().map(|key| find(key).cloned()).collect())
     }
 
     async fn rejects(&self, table: &TableName, after: u64, limit: usize) -> Result<Vec<Reject>> {

@@ -15,6 +15,7 @@ pub use sqlite::SqliteState;
 
 use crate::error::Result;
 use crate::names::{FieldName, KeySpace, SinkId, SourceKey, TableName};
+use crate::plan::PlanIdentity;
 use crate::record::{ChangeKind, RejectCode};
 use crate::reject::Reject;
 use crate::source::{Cursor, KeyRange};
@@ -150,6 +151,28 @@ impl Totals {
         absorb_tallies(&mut self.reference_misses, &later.reference_misses);
         absorb_tallies(&mut self.changes, &later.changes);
     }
+
+    /// Takes back what rejects added to the counts, whose rows are counted anew or are gone.
+    pub(crate) fn release(&mut self, taken: &Self) {
+        self.read = self.read.saturating_sub(taken.read);
+        self.rejected = self.rejected.saturating_sub(taken.rejected);
+        self.linked = self.linked.saturating_sub(taken.linked);
+        self.unlinked = self.unlinked.saturating_sub(taken.unlinked);
+        release_tallies(&mut self.reject_codes, &taken.reject_codes);
+        release_tallies(&mut self.reference_misses, &taken.reference_misses);
+    }
+}
+
+/// Takes counts back.
+fn release_tallies<K: Ord + Clone>(from: &mut BTreeMap<K, Tally>, taken: &BTreeMap<K, Tally>) {
+    for (name, taken) in taken {
+        let Some(tally) = from.get_mut(name) else { continue };
+        tally.count = tally.count.saturating_sub(taken.count);
+        tally.sample_keys.retain(|key| !taken.sample_keys.contains(key));
+        if tally.count == 0 {
+            from.remove(name);
+        }
+    }
 }
 
 fn absorb_tallies<K: Ord + Clone>(into: &mut BTreeMap<K, Tally>, from: &BTreeMap<K, Tally>) {
@@ -169,6 +192,8 @@ pub struct Commit<'a> {
     pub alternate_ids: &'a [(KeySpace, Vec<(SourceKey, SinkId)>)],
     /// Rows that were rejected.
     pub rejects: &'a [Reject],
+    /// Keys of rows that are no longer rejected, but for those that are among `rejects` again.
+    pub settled: &'a [SourceKey],
     /// The new place and counts.
     pub checkpoint: &'a Checkpoint,
 }
@@ -177,8 +202,17 @@ impl<'a> Commit<'a> {
     /// A commit of a place alone.
     #[must_use]
     pub fn place(partition: &'a PartitionId, checkpoint: &'a Checkpoint) -> Self {
-        Self { partition, ids: &[], alternate_ids: &[], rejects: &[], checkpoint }
+        Self { partition, ids: &[], alternate_ids: &[], rejects: &[], settled: &[], checkpoint }
     }
+}
+
+/// The plan a state is tied to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BoundPlan {
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// What another plan must share with it to go on; none where it was not kept.
+    pub identity: Option<PlanIdentity>,
 }
 
 /// Keeps what a run made durable.
@@ -190,6 +224,12 @@ pub trait StateStore: Debug + Send + Sync {
     /// `State` with both fingerprints and the way out when it belongs to another plan.
     async fn bind(&self, fingerprint: &str) -> Result<()>;
 
+    /// The plan that the store is tied to; none where it never was.
+    async fn bound(&self) -> Result<Option<BoundPlan>>;
+
+    /// Ties the store to a plan, whatever plan it was tied to before. Whoever calls it has compared the two.
+    async fn rebind(&self, plan: &BoundPlan) -> Result<()>;
+
     /// The partitions of a table that were ever committed, in range order.
     async fn partitions(&self, table: &TableName) -> Result<Vec<(PartitionId, Checkpoint)>>;
 
@@ -197,7 +237,7 @@ pub trait StateStore: Debug + Send + Sync {
     async fn load(&self, partition: &PartitionId) -> Result<Option<Checkpoint>>;
 
     /// Makes ids, rejects and checkpoint durable in one transaction. An id that is known already is replaced; a reject of
-    /// the same (table, key) too.
+    /// the same (table, key) too, in its place. A reject in `rejects` stays, whether or not it is in `settled`.
     async fn commit(&self, commit: Commit<'_>) -> Result<()>;
 
     /// Ids of rows: same length and order as `keys`.
@@ -205,6 +245,9 @@ pub trait StateStore: Debug + Send + Sync {
 
     /// Keeps ids that were found in the sink rather than written by this run.
     async fn adopt(&self, table: &KeySpace, ids: &[(SourceKey, SinkId)]) -> Result<()>;
+
+    /// The rejects of some rows: same length and order as `keys`, `None` for a row that is not rejected.
+    async fn rejected(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Option<Reject>>>;
 
     /// Rejects of a table in the order they came: those after the `after`-th, at most `limit`.
     async fn rejects(&self, table: &TableName, after: u64, limit: usize) -> Result<Vec<Reject>>;

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -5,19 +6,19 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::memory::foreign_plan;
-use super::{Checkpoint, Commit, PartitionId, StateStore};
+use super::{BoundPlan, Checkpoint, Commit, PartitionId, StateStore};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{KeySpace, SinkId, SourceKey, TableName};
 use crate::reject::Reject;
 
 /// Version of the state file's tables; kept in SQLite's `user_version`.
-const STATE_VERSION: i64 = 1;
+const STATE_VERSION: i64 = 2;
 
 /// Marks the file as ours, in SQLite's `application_id`: "S2C1".
 const APPLICATION_ID: i64 = 0x5332_4331;
 
 const TABLES: &str = "
-    create table plan (only integer primary key check (only = 1), fingerprint text not null) strict;
+    create table plan (only integer primary key check (only = 1), fingerprint text not null, identity text) strict;
     create table checkpoints (
         source text not null, range text not null, checkpoint text not null, primary key (source, range)
     ) strict, without rowid;
@@ -29,6 +30,9 @@ const TABLES: &str = "
         unique (source, key)
     ) strict;
 ";
+
+/// What a state of the version before lacks: what its plan shares with a mended one, which is not known then.
+const UPGRADE_FROM_1: &str = "begin; alter table plan add column identity text; pragma user_version = 2; commit;";
 
 /// A state in one SQLite file. One commit is one transaction.
 ///
@@ -62,6 +66,7 @@ impl SqliteState {
                 connection.execute_batch(&made).map_err(failed)?;
             }
             (APPLICATION_ID, STATE_VERSION) => {}
+            (APPLICATION_ID, 1) => connection.execute_batch(UPGRADE_FROM_1).map_err(failed)?,
             (APPLICATION_ID, newer) => {
                 return Err(Error::new(
                     ErrorKind::State,
@@ -134,11 +139,35 @@ impl StateStore for SqliteState {
         let wanted = fingerprint.to_owned();
         let stored = self
             .with(move |connection| {
-                connection.execute("insert into plan values (1, ?1) on conflict do nothing", [&wanted])?;
+                connection.execute("insert into plan values (1, ?1, null) on conflict do nothing", [&wanted])?;
                 connection.query_row("select fingerprint from plan", [], |row| row.get::<_, String>(0))
             })
             .await?;
         if stored == fingerprint { Ok(()) } else { Err(foreign_plan(&stored, fingerprint)) }
+    }
+
+    async fn bound(&self) -> Result<Option<BoundPlan>> {
+        self.with(|connection| {
+            let row = connection
+                .query_row("select fingerprint, identity from plan", [], |row| {
+                    Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?))
+                })
+                .optional()?;
+            row.map(|(fingerprint, identity)| {
+                Ok(BoundPlan { fingerprint, identity: identity.as_deref().map(from_json).transpose()? })
+            })
+            .transpose()
+        })
+        .await
+    }
+
+    async fn rebind(&self, plan: &BoundPlan) -> Result<()> {
+        let (fingerprint, identity) = (plan.fingerprint.clone(), plan.identity.as_ref().map(to_json).transpose()?);
+        self.with(move |connection| {
+            connection.execute("insert or replace into plan values (1, ?1, ?2)", params![fingerprint, identity])
+        })
+        .await
+        .map(drop)
     }
 
     async fn partitions(&self, table: &TableName) -> Result<Vec<(PartitionId, Checkpoint)>> {
@@ -179,14 +208,22 @@ impl StateStore for SqliteState {
             .iter()
             .map(|reject| Ok((reject.table.to_string(), reject.key.to_string(), to_json(reject)?)))
             .collect::<Result<Vec<_>>>()?;
+        let settled = commit.settled.to_vec();
         self.with(move |connection| {
             let transaction = connection.transaction()?;
             for (space, ids) in &ids {
                 insert_ids(&transaction, space, ids)?;
             }
             {
-                let mut insert = transaction
-                    .prepare_cached("insert or replace into rejects (source, key, reject) values (?1, ?2, ?3)")?;
+                let again: HashSet<&str> = rejects.iter().map(|(_, key, _)| key.as_str()).collect();
+                let mut settle = transaction.prepare_cached("delete from rejects where source = ?1 and key = ?2")?;
+                for key in settled.iter().filter(|key| !again.contains(key.as_str())) {
+                    settle.execute([table.as_str(), key.as_str()])?;
+                }
+                let mut insert = transaction.prepare_cached(
+                    "insert into rejects (source, key, reject) values (?1, ?2, ?3)
+                         on conflict (source, key) do update set reject = excluded.reject",
+                )?;
                 for (table, key, reject) in &rejects {
                     insert.execute([table, key, reject])?;
                 }
@@ -221,6 +258,20 @@ impl StateStore for SqliteState {
             let transaction = connection.transaction()?;
             insert_ids(&transaction, &table, &ids)?;
             transaction.commit()
+        })
+        .await
+    }
+
+    async fn rejected(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Option<Reject>>> {
+        let (table, keys) = (table.to_string(), keys.to_vec());
+        self.with(move |connection| {
+            let mut query = connection.prepare_cached("select reject from rejects where source = ?1 and key = ?2")?;
+            keys.iter()
+                .map(|key| {
+                    let found = query.query_row(params![table, key.as_str()], |row| row.get::<_, String>(0));
+                    found.optional()?.map(|text| from_json(&text)).transpose()
+                })
+                .collect()
         })
         .await
     }

@@ -10,7 +10,7 @@ use crate::record::{Record, RowError};
 use crate::reject::Reject;
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
-use crate::state::{Checkpoint, Commit, PartitionId, StateStore};
+use crate::state::{BoundPlan, Checkpoint, Commit, PartitionId, StateStore};
 
 /// Whether a fault strikes before the call takes effect or after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +194,14 @@ impl<S: StateStore> StateStore for Faulty<S> {
         self.faults.around("state.bind", self.inner.bind(fingerprint)).await
     }
 
+    async fn bound(&self) -> Result<Option<BoundPlan>> {
+        self.faults.around("state.bound", self.inner.bound()).await
+    }
+
+    async fn rebind(&self, plan: &BoundPlan) -> Result<()> {
+        self.faults.around("state.rebind", self.inner.rebind(plan)).await
+    }
+
     async fn partitions(&self, table: &TableName) -> Result<Vec<(PartitionId, Checkpoint)>> {
         self.faults.around("state.partitions", self.inner.partitions(table)).await
     }
@@ -216,5 +224,9 @@ impl<S: StateStore> StateStore for Faulty<S> {
 
     async fn rejects(&self, table: &TableName, after: u64, limit: usize) -> Result<Vec<Reject>> {
         self.faults.around("state.rejects", self.inner.rejects(table, after, limit)).await
+    }
+
+    async fn rejected(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Option<Reject>>> {
+        self.faults.around("state.rejected", self.inner.rejected(table, keys)).await
     }
 }

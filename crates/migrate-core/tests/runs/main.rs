@@ -9,6 +9,8 @@ mod interrupted;
 mod overlap;
 mod references;
 mod rejects;
+mod replay;
+mod replay_files;
 mod selection;
 
 use std::collections::BTreeMap;

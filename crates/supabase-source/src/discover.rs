@@ -1,14 +1,16 @@
 //! What is there: the OpenAPI document, for each table probes for what the document does not say, and Postgres' own
 //! catalog where it can be reached.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use migrate_core::catalog::{
     CATALOG_VERSION, Catalog, InventoryItem, InventoryKind, TableKind, TableSchema, TableState,
 };
 use migrate_core::names::TableName;
-use migrate_core::{ErrorKind, Result};
+use migrate_core::{Disposition, ErrorKind, Result};
 
 use crate::client::Client;
 use crate::errors::{grant_statement, protocol_error};
@@ -55,12 +57,12 @@ pub(crate) fn postgres(settings: &SupabaseSettings) -> Result<Option<PostgresCat
 ///
 /// # Errors
 /// As [`discover`] and [`PostgresCatalog::discover`].
-pub(crate) async fn discover_all(client: &Client, settings: &SupabaseSettings) -> Result<Catalog> {
+pub(crate) async fn discover_all(client: &Client, settings: &SupabaseSettings, known: &Probes) -> Result<Catalog> {
     let of_postgres = match postgres(settings)? {
         Some(postgres) => Some(postgres.discover().await?),
         None => None,
     };
-    with_postgres(client, settings, of_postgres).await
+    with_postgres(client, settings, of_postgres, known).await
 }
 
 /// The catalog of the data API, merged with Postgres', where that is known.
@@ -71,21 +73,30 @@ pub(crate) async fn with_postgres(
     client: &Client,
     settings: &SupabaseSettings,
     of_postgres: Option<Catalog>,
+    known: &Probes,
 ) -> Result<Catalog> {
-    let Some(of_postgres) = of_postgres else { return discover(client, settings, &[]).await };
+    let Some(of_postgres) = of_postgres else { return discover(client, settings, &[], known).await };
     // Those that the document does not list are asked for by name: a table may be forbidden, or new.
     let there = of_postgres.tables.iter().filter(|table| !table.columns.is_empty()).map(|table| table.name.clone());
     let there: Vec<TableName> = there.collect();
-    let of_api = discover(client, settings, &there).await?;
+    let of_api = discover(client, settings, &there, known).await?;
     Ok(merge(of_api, of_postgres))
 }
 
 /// The catalog of the settings' schemas, of the schemas of expected tables, and of the tables `there`, as the data API
 /// tells it.
 ///
+/// It goes on after a few requests that failed, and `known` keeps what the others said: the next attempt asks for the
+/// rest alone, or a project of many tables would hardly be discovered while requests fail.
+///
 /// # Errors
 /// Those of the requests, but for tables that are missing or forbidden: that is their state.
-pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings, there: &[TableName]) -> Result<Catalog> {
+pub(crate) async fn discover(
+    client: &Client,
+    settings: &SupabaseSettings,
+    there: &[TableName],
+    known: &Probes,
+) -> Result<Catalog> {
     let mut origin = String::new();
     let mut unknown: Vec<String> = NOT_IN_OPENAPI.iter().copied().map(str::to_owned).collect();
     let mut found: BTreeMap<TableName, TableSchema> = BTreeMap::new();
@@ -117,13 +128,22 @@ pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings, there
     let probes = found.into_values().map(|table| {
         let closed = closed.contains(table.name.schema());
         async move {
-            let probe = if closed { Probe::Missing } else { probe(client, &table).await? };
+            let probe = if closed { Probe::Missing } else { known.probe(client, &table).await? };
             Ok::<_, migrate_core::Error>((table, probe))
         }
     });
     let mut probes = stream::iter(probes).buffered(settings.concurrency.max(1));
     let (mut tables, mut inventory) = (Vec::new(), Vec::new());
-    while let Some((mut table, probe)) = probes.try_next().await? {
+    let mut failed = Vec::new();
+    while let Some(answer) = probes.next().await {
+        let (mut table, probe) = match answer {
+            Ok(found) => found,
+            Err(error) if error.disposition() == Disposition::Retry && failed.len() < FAILURES => {
+                failed.push(error);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let is_listed = !table.columns.is_empty();
         let name = qualified(&table.name);
         match &probe {
@@ -154,6 +174,10 @@ pub(crate) async fn discover(client: &Client, settings: &SupabaseSettings, there
         }
         tables.push(table);
     }
+    if let Some(error) = failed.into_iter().next() {
+        return Err(error);
+    }
+    known.forget();
     Ok(Catalog { version: CATALOG_VERSION, origin, unknown, differences: Vec::new(), tables, inventory })
 }
 
@@ -165,8 +189,38 @@ pub(crate) fn unlisted(table: &TableName) -> String {
     )
 }
 
+/// Tables whose probes may fail in one attempt, in the hope that others do better; after more it is given up.
+const FAILURES: usize = 3;
+
+/// How long an attempt may rest on what an earlier one found: longer than any wait between two.
+const KEPT: Duration = Duration::from_mins(10);
+
+/// What the probes said until an attempt at the discovery failed.
+#[derive(Debug, Default)]
+pub(crate) struct Probes(Mutex<HashMap<TableName, (Instant, Probe)>>);
+
+impl Probes {
+    async fn probe(&self, client: &Client, table: &TableSchema) -> Result<Probe> {
+        let known = self.lock().get(&table.name).filter(|(at, _)| at.elapsed() < KEPT).map(|(_, known)| known.clone());
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = probe(client, table).await?;
+        self.lock().insert(table.name.clone(), (Instant::now(), found.clone()));
+        Ok(found)
+    }
+
+    fn forget(&self) {
+        self.lock().clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<TableName, (Instant, Probe)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What the probes of one listed name say.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Probe {
     /// A table or view, and its rows unless counting them takes too long.
     Readable {

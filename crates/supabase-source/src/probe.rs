@@ -118,7 +118,7 @@ impl SupabaseProbe {
     /// # Errors
     /// Those of the requests, but for tables that are missing or forbidden: that is their state.
     pub async fn catalog(&self, of_postgres: Option<Catalog>) -> Result<Catalog> {
-        discover::with_postgres(&self.client, &self.settings, of_postgres).await
+        discover::with_postgres(&self.client, &self.settings, of_postgres, &discover::Probes::default()).await
     }
 
     /// Why the tables that the catalog says are forbidden cannot be read, each error with the statement that mends it.

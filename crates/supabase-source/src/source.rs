@@ -13,6 +13,7 @@ use migrate_core::value::Value;
 use migrate_core::{Error, ErrorKind, Result, Source};
 
 use crate::client::Client;
+use crate::discover::Probes;
 use crate::error_rules::LIFT_TIMEOUT;
 use crate::filter::RowFilter;
 use crate::key::{KeyKind, require_full_sight};
@@ -41,6 +42,7 @@ pub struct SupabaseSource {
     reads: std::sync::Mutex<Reads>,
     page_sizes: PageSizes,
     windows: Windows,
+    probes: Probes,
     filters: BTreeMap<TableName, RowFilter>,
 }
 
@@ -71,6 +73,7 @@ impl SupabaseSource {
             reads: std::sync::Mutex::default(),
             page_sizes: PageSizes::default(),
             windows: Windows::default(),
+            probes: Probes::default(),
         })
     }
 
@@ -288,7 +291,7 @@ impl Source for SupabaseSource {
     }
 
     async fn discover(&self) -> Result<Catalog> {
-        let catalog = discover::discover_all(&self.client, &self.settings).await?;
+        let catalog = discover::discover_all(&self.client, &self.settings, &self.probes).await?;
         let mut fresh = Known::default();
         fresh.learn(&catalog.tables);
         *self.known.lock().await = fresh;

@@ -37,6 +37,42 @@ fn expecting(server: &MockServer, names: &[&str]) -> SupabaseSource {
 }
 
 #[tokio::test]
+async fn an_attempt_goes_on_where_the_last_one_failed() {
+    let server = MockServer::start().await;
+    let names: Vec<String> = (0..40).map(|number| format!("table_{number}")).collect();
+    let id = json!({ "format": "integer", "type": "integer", "description": "Note:\nThis is a Primary Key.<pk/>" });
+    let definitions = names.iter().map(|name| (name.clone(), json!({ "properties": { "id": id } })));
+    root(&server, "14.8", Json::Object(definitions.collect())).await;
+    for name in &names {
+        // The first count of each table fails.
+        let away = ResponseTemplate::new(503).insert_header("retry-after", "0");
+        let first = Mock::given(method("HEAD")).and(path(format!("/rest/v1/{name}"))).respond_with(away);
+        first.up_to_n_times(1).with_priority(1).mount(&server).await;
+        count(&server, name, rows(3)).await;
+        get(&server, name, 200, json!([])).await;
+    }
+    let source = source(&server);
+    let mut attempts = 1;
+    let catalog = loop {
+        match source.discover().await {
+            Ok(catalog) => break catalog,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Unavailable),
+        }
+        attempts += 1;
+    };
+    assert!(attempts <= 40 / 4 + 1, "{attempts} attempts for 40 faults");
+    assert_eq!(catalog.tables.len(), 40);
+    assert!(catalog.tables.iter().all(|table| table.rows == Some(3)));
+    let counts = server.received_requests().await.unwrap();
+    let counts = counts.iter().filter(|request| request.method.as_str() == "HEAD").count();
+    assert!((80..120).contains(&counts), "{counts} counts: what is known is not asked for again");
+    source.discover().await.unwrap();
+    let again = server.received_requests().await.unwrap();
+    let again = again.iter().filter(|request| request.method.as_str() == "HEAD").count();
+    assert_eq!(again, counts + 40, "a discovery that went well is forgotten");
+}
+
+#[tokio::test]
 async fn an_older_server_tells_by_body() {
     let server = MockServer::start().await;
     let id = json!({ "format": "integer", "type": "integer", "description": "Note:\nThis is a Primary Key.<pk/>" });

@@ -136,7 +136,7 @@ struct AccessOptions {
     /// Accept plain http to another host than this one
     ///
     /// Keys and rows are sent in the clear: only where the network in between is your own.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     allow_http: bool,
 }
 

@@ -53,7 +53,7 @@ pub(super) struct RunOptions {
     ///
     /// Without it, run.write_rate of migrate.toml counts. A deployment's class has a limit of its own: 4, 8, 32 or
     /// 64 MiB a second; what the app writes at the same time counts too.
-    #[arg(long, value_name = "SIZE", value_parser = WriteRate::from_str)]
+    #[arg(long, value_name = "SIZE", value_parser = WriteRate::from_str, hide_short_help = true)]
     pub(super) write_rate: Option<WriteRate>,
     #[command(flatten)]
     pub(super) access: AccessOptions,

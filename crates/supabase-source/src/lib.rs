@@ -29,6 +29,6 @@ mod table_read;
 
 pub use key::KeyKind;
 pub use merge::merge;
-pub use postgres::{PostgresCatalog, PostgresSettings};
+pub use postgres::{PostgresCatalog, PostgresSettings, PostgresSource};
 pub use settings::{DEFAULT_USER_AGENT, SupabaseSettings};
 pub use source::SupabaseSource;

@@ -27,7 +27,7 @@ pub(crate) fn block_ranges(last: u64, wanted: usize) -> Vec<KeyRange> {
 }
 
 /// The ranges between cuts, each cut the first key after one.
-fn between(cuts: impl Iterator<Item = String>) -> Vec<KeyRange> {
+pub(crate) fn between(cuts: impl Iterator<Item = String>) -> Vec<KeyRange> {
     let mut ranges = Vec::new();
     let mut lower = None;
     for cut in cuts {

@@ -15,7 +15,8 @@ const MINUS_INFINITY: u16 = 0xF000;
 
 /// As `numeric_out` writes it: all digits of its scale, no exponent.
 pub(super) fn numeric(bytes: &mut Bytes<'_>) -> Result<Box<str>, Found> {
-    let count = usize::try_from(bytes.int2()?).map_err(|_| "a negative number of digits")?;
+    // The longest number has one more than the half that is signed.
+    let count = usize::from(u16::from_be_bytes(bytes.array()?));
     let weight = i32::from(bytes.int2()?);
     let sign = u16::from_be_bytes(bytes.array()?);
     let scale = usize::from(u16::from_be_bytes(bytes.array()?));

@@ -87,8 +87,8 @@ pub trait Source: Debug + Send + Sync {
     /// `TableMissing` and `Forbidden` name the table.
     async fn count(&self, table: &TableName) -> Result<Option<u64>>;
 
-    /// Cuts a table that is read by `key` into at most `wanted` ranges that are disjoint and together the whole table; at
-    /// least one.
+    /// Cuts a table that is read by `key` into at most `wanted` ranges; at least one. They are in key order, the first and
+    /// the last are open, and each of the others begins where the one before it ends.
     async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>>;
 
     /// Reads one page, strictly after `request.after`.

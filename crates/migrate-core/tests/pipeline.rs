@@ -73,8 +73,9 @@ fn expected() -> Vec<(String, Option<String>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_fails_at_any_call_is_finished_by_the_next() {
     let source = source();
-    let plan = plan(&source).await;
-    for operation in ["write_batch", "read_page"] {
+    let mut plan = plan(&source).await;
+    for (operation, partitions) in [("write_batch", 1), ("read_page", 1), ("write_batch", 3), ("read_page", 3)] {
+        plan.run.partitions = Some(partitions);
         for when in [When::Before, When::After] {
             // 57 rows are 19 writes of three and at least nine pages, then as many again for the links.
             for call in 1..=18 {
@@ -88,7 +89,7 @@ async fn a_run_that_fails_at_any_call_is_finished_by_the_next() {
                 let as_sink: Arc<dyn Sink> = sink.clone();
                 let run = || Pipeline::new(plan.clone(), reading.clone(), as_sink.clone(), state.clone());
                 let first = run().run().await;
-                assert!(first.is_err(), "{operation} {when:?} {call} did not fail");
+                assert!(first.is_err(), "{operation} {when:?} {call} of {partitions} did not fail");
                 let report = Arc::new(ReportBuilder::start("test", &plan, false));
                 run().observer(report.clone()).run().await.unwrap();
                 let documents = sink.inner().documents(&name("nodes"));

@@ -13,10 +13,25 @@ pub(crate) fn integer_ranges(smallest: i64, largest: i64, wanted: usize) -> Vec<
     between(cuts)
 }
 
-/// Cuts by prefix: random (version 4) identifiers are spread evenly, and Postgres compares them byte by byte.
-pub(crate) fn uuid_ranges(wanted: usize) -> Vec<KeyRange> {
-    let ranges = u64::try_from(wanted).unwrap_or(u64::MAX).clamp(1, 1 << 16);
-    between((1..ranges).map(|index| format!("{:08x}-0000-0000-0000-000000000000", (index << 32) / ranges)))
+/// Equal spans between the smallest and the largest identifier: random ones (version 4) are spread evenly over all of
+/// them, those that begin with a time (versions 1, 6 and 7) over the times that there are. Postgres compares them byte by
+/// byte.
+pub(crate) fn uuid_ranges(smallest: u128, largest: u128, wanted: usize) -> Vec<KeyRange> {
+    let ranges = u128::try_from(wanted.max(1)).unwrap_or(1);
+    let step = largest.saturating_sub(smallest) / ranges;
+    let cuts = if step == 0 { 1..1 } else { 1..ranges };
+    between(cuts.map(|index| uuid_text(smallest + step * index)))
+}
+
+/// The number that an identifier's digits are.
+pub(crate) fn uuid_number(text: &str) -> Option<u128> {
+    u128::from_str_radix(&text.replace('-', ""), 16).ok()
+}
+
+fn uuid_text(number: u128) -> String {
+    let digits = format!("{number:032x}");
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
 /// Equal spans of the blocks from 0 to `last`, by the places they begin with.
@@ -44,17 +59,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_are_cut_by_prefix() {
-        let cut = |text: &str| Some(format!("{text}-0000-0000-0000-000000000000"));
-        assert_eq!(uuid_ranges(1), [KeyRange::all()]);
+    fn identifiers_are_cut_evenly() {
+        let number = |text: &str| uuid_number(text).unwrap();
+        let cut = |text: &str| Some(text.to_owned());
+        assert_eq!(uuid_ranges(0, u128::MAX, 1), [KeyRange::all()]);
+        assert_eq!(uuid_ranges(7, 8, 3), [KeyRange::all()]);
+        let ranges = uuid_ranges(0, u128::MAX, 3);
+        let [one, other] = ["55555555-5555-5555-5555-555555555555", "aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa"].map(cut);
         assert_eq!(
-            uuid_ranges(3),
+            ranges,
             [
-                KeyRange { lower: None, upper: cut("55555555") },
-                KeyRange { lower: cut("55555555"), upper: cut("aaaaaaaa") },
-                KeyRange { lower: cut("aaaaaaaa"), upper: None }
+                KeyRange { lower: None, upper: one.clone() },
+                KeyRange { lower: one, upper: other.clone() },
+                KeyRange { lower: other, upper: None }
             ]
         );
+        // Of version 7: all begin alike.
+        let (first, last) = ("01900000-0000-7000-8000-000000000000", "01980000-0000-7000-8000-000000000000");
+        let cuts: Vec<_> =
+            uuid_ranges(number(first), number(last), 2).into_iter().filter_map(|range| range.upper).collect();
+        assert_eq!(cuts, ["01940000-0000-7000-8000-000000000000"]);
     }
 
     proptest! {

@@ -5,6 +5,8 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use super::adapt::Adapt;
+
 use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, SourceKey, TableName};
@@ -18,6 +20,7 @@ pub struct Limit<T> {
     inner: T,
     slots: Arc<Semaphore>,
     pace: Option<Pace>,
+    adapt: Option<Adapt>,
 }
 
 #[derive(Debug)]
@@ -29,7 +32,7 @@ struct Pace {
 impl<T> Limit<T> {
     /// Lets `calls` calls through at once; at least one.
     pub fn new(inner: T, calls: usize) -> Self {
-        Self { inner, slots: Arc::new(Semaphore::new(calls.max(1))), pace: None }
+        Self { inner, slots: Arc::new(Semaphore::new(calls.max(1))), pace: None, adapt: None }
     }
 
     /// Spaces writes so that their measured bytes stay below this rate on average.
@@ -37,6 +40,25 @@ impl<T> Limit<T> {
     pub fn with_write_rate(mut self, bytes_per_second: u64) -> Self {
         self.pace = Some(Pace { bytes_per_second: bytes_per_second.max(1), free_at: Mutex::new(Instant::now()) });
         self
+    }
+
+    /// Lets fewer reads through after one that the other side had no room for, down to one, and more again while all goes
+    /// well.
+    #[must_use]
+    pub fn adaptive(mut self) -> Self {
+        self.adapt = Some(Adapt::new(self.slots.available_permits()));
+        self
+    }
+
+    /// One read, in its turn.
+    async fn read<R>(&self, call: impl Future<Output = Result<R>>) -> Result<R> {
+        let slot = self.slot().await?;
+        let result = call.await;
+        match &self.adapt {
+            Some(adapt) => adapt.settle(&self.slots, slot, result.as_ref().err()),
+            None => drop(slot),
+        }
+        result
     }
 
     async fn slot(&self) -> Result<SemaphorePermit<'_>> {
@@ -71,28 +93,23 @@ impl<S: Source> Source for Limit<S> {
     }
 
     async fn discover(&self) -> Result<Catalog> {
-        let _slot = self.slot().await?;
-        self.inner.discover().await
+        self.read(self.inner.discover()).await
     }
 
     async fn count(&self, table: &TableName) -> Result<Option<u64>> {
-        let _slot = self.slot().await?;
-        self.inner.count(table).await
+        self.read(self.inner.count(table)).await
     }
 
     async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
-        let _slot = self.slot().await?;
-        self.inner.partitions(table, key, wanted).await
+        self.read(self.inner.partitions(table, key, wanted)).await
     }
 
     async fn read_page(&self, request: PageRequest) -> Result<Page> {
-        let _slot = self.slot().await?;
-        self.inner.read_page(request).await
+        self.read(self.inner.read_page(request)).await
     }
 
     async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
-        let _slot = self.slot().await?;
-        self.inner.fetch(table, keys, columns).await
+        self.read(self.inner.fetch(table, keys, columns)).await
     }
 }
 

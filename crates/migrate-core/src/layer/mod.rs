@@ -4,6 +4,7 @@
 //! Bisect is outside retry, so that a record is only held guilty once the other side has answered for good; timeout is
 //! inside retry, so that each attempt has its own time; limit is innermost, so that waiting for a slot holds none.
 
+mod adapt;
 mod bisect;
 mod dry_run;
 mod limit;

@@ -2,6 +2,7 @@
 
 mod batch;
 mod link;
+mod partitions;
 mod prepare;
 mod references;
 mod run;
@@ -156,6 +157,7 @@ impl Pipeline {
             observer: self.observer.clone(),
             stop: self.stop.clone(),
             places: Arc::new(Semaphore::new(in_flight)),
+            readers: Semaphore::new(self.plan.run.tables_in_parallel.max(1)),
             transforms: self.transforms.clone(),
             rejects: AtomicU64::new(0),
             max_rejects: self.max_rejects,

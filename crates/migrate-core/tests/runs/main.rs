@@ -5,6 +5,7 @@
 mod adopted;
 mod cycles;
 mod overlap;
+mod partitions;
 mod references;
 mod rejects;
 mod selection;

@@ -113,3 +113,31 @@ pub trait Source: Debug + Send + Sync {
     /// `Config` for a key that was not made of these columns, and for a table of which no key is known.
     async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>>;
 }
+
+/// A source that is chosen while the program runs.
+#[async_trait]
+impl Source for Arc<dyn Source> {
+    async fn check(&self) -> Result<()> {
+        (**self).check().await
+    }
+
+    async fn discover(&self) -> Result<Catalog> {
+        (**self).discover().await
+    }
+
+    async fn count(&self, table: &TableName) -> Result<Option<u64>> {
+        (**self).count(table).await
+    }
+
+    async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
+        (**self).partitions(table, key, wanted).await
+    }
+
+    async fn read_page(&self, request: PageRequest) -> Result<Page> {
+        (**self).read_page(request).await
+    }
+
+    async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
+        (**self).fetch(table, keys, columns).await
+    }
+}

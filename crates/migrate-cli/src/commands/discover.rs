@@ -6,9 +6,8 @@ use migrate_core::Source as _;
 use migrate_core::catalog::{Catalog, TableState};
 use migrate_core::layer::{Retry, RetryPolicy};
 use migrate_core::observe::Fanout;
-use supabase_source::SupabaseSource;
 
-use super::{ProjectArguments, fail, help, supabase};
+use super::{ProjectArguments, fail, help, source};
 use crate::environment::Environment;
 use crate::init::first_config;
 use crate::{exit, files, output};
@@ -64,7 +63,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
     };
     let found = async {
         let environment = Environment::read(arguments.project.folder())?;
-        let source = SupabaseSource::new(supabase(&environment, &config, arguments.allow_partial)?)?;
+        let source = source::bare(&environment, &config, None, arguments.allow_partial)?;
         source.check().await?;
         let catalog = Retry::new(source, RetryPolicy::default(), Arc::new(Fanout::default())).discover().await?;
         files::write_json(&arguments.project.catalog(), &catalog)?;

@@ -7,6 +7,7 @@ mod plan;
 mod report;
 mod run;
 mod schema;
+mod source;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -127,9 +128,14 @@ fn supabase(environment: &Environment, config: &MigrateConfig, allow_partial: bo
     settings.schemas.clone_from(&config.supabase.schemas);
     settings.database_url = environment.database_url();
     settings.allow_partial = allow_partial;
+    settings.expected_tables = expected_tables(config);
+    Ok(settings)
+}
+
+/// The tables that the configuration names: discovery tells of them even where the source does not list them.
+fn expected_tables(config: &MigrateConfig) -> Vec<TableName> {
     let mut expected: Vec<TableName> = config.named_tables().collect();
     expected.sort();
     expected.dedup();
-    settings.expected_tables = expected;
-    Ok(settings)
+    expected
 }

@@ -12,16 +12,14 @@ use migrate_core::plan::{MigrateConfig, Plan};
 use migrate_core::report::{Report, ReportBuilder};
 use migrate_core::state::{MemoryState, SqliteState, StateStore};
 use migrate_core::{Error, ErrorKind, Result, Sink, Source};
-use supabase_source::SupabaseSource;
 
-use super::{ProjectArguments, fail, help, supabase};
+use super::{ProjectArguments, fail, help, source};
 use crate::environment::Environment;
 use crate::progress::Progress;
 use crate::run_folder::RunFolder;
 use crate::{exit, files, output, render};
 
-/// Longest wait for one answer of Supabase, whose own limit is 60 s, and of Convex, whose own limit is 300 s.
-const SOURCE_TIMEOUT: Duration = Duration::from_secs(75);
+/// Longest wait for one answer of Convex, whose own limit is 300 s.
 const SINK_TIMEOUT: Duration = Duration::from_secs(315);
 
 const EXAMPLES: &[(&str, &str)] = &[
@@ -117,13 +115,7 @@ struct Run {
 async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
     let plan: Plan = files::read_current(&arguments.project.plan(), "migrate-plan")?;
     let environment = Environment::read(arguments.project.folder())?;
-    let mut settings = supabase(&environment, config, arguments.allow_partial)?;
-    settings.filters = plan
-        .tables
-        .iter()
-        .filter_map(|table| table.filter.clone().map(|filter| (table.read_from().clone(), filter)))
-        .collect();
-    let source = SupabaseSource::new(settings)?;
+    let source = source::bare(&environment, config, Some(&plan), arguments.allow_partial)?;
     let sink = convex(&environment, config, &plan)?;
     confirm_production(arguments, &sink)?;
     let progress = Progress::new(arguments.quiet).map(Arc::new);
@@ -135,8 +127,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
 
     let policy = RetryPolicy::default();
     let calls = plan.run.in_flight.max(1);
-    let source = Limit::new(source, plan.run.tables_in_parallel.max(1));
-    let source: Arc<dyn Source> = Arc::new(Retry::new(Timeout::new(source, SOURCE_TIMEOUT), policy, observer.clone()));
+    let source = source::layered(source, config, &plan, observer.clone());
     let layered = Retry::new(Timeout::new(Limit::new(sink, calls), SINK_TIMEOUT), policy, observer.clone());
     let sink: Arc<dyn Sink> =
         if arguments.dry_run { Arc::new(DryRun::new(layered)) } else { Arc::new(Bisect::new(layered)) };

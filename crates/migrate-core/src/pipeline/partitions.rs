@@ -73,13 +73,10 @@ fn in_order(table: &TableName, mut known: Vec<Placed>) -> Result<Vec<Placed>> {
 
 /// Refuses ranges that leave rows out, or have them twice.
 fn require_whole(table: &TableName, ranges: &[KeyRange]) -> Result<()> {
-    let begins = ranges.iter().map(|range| range.lower.as_ref());
-    let ends = ranges.iter().map(|range| range.upper.as_ref());
-    let is_inner = |bound: Option<&String>| bound.is_some();
-    let fits = begins.clone().skip(1).eq(ends.clone().take(ranges.len().saturating_sub(1)))
-        && begins.clone().next() == Some(None)
-        && ends.last() == Some(None)
-        && begins.skip(1).all(is_inner);
+    let mut pairs = ranges.iter().zip(ranges.iter().skip(1));
+    let fits = ranges.first().is_some_and(|first| first.lower.is_none())
+        && ranges.last().is_some_and(|last| last.upper.is_none())
+        && pairs.all(|(one, next)| one.upper.is_some() && one.upper == next.lower);
     if fits {
         return Ok(());
     }

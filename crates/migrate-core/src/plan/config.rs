@@ -153,7 +153,14 @@ pub struct RunConfig {
 
 impl Default for RunConfig {
     fn default() -> Self {
-        Self { page_rows: 1000, batch_records: 1000, in_flight: 4, tables_in_parallel: 4, partitions: None, max_rejects: None }
+        Self {
+            page_rows: 1000,
+            batch_records: 1000,
+            in_flight: 4,
+            tables_in_parallel: 4,
+            partitions: None,
+            max_rejects: None,
+        }
     }
 }
 

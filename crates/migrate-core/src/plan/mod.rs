@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use build::fits as is_of_type;
 pub use build::{PlanIssue, build_plan};
 pub use config::{
-    Access,
-    AdoptConfig, ColumnConfig, ComputedType, ConvexConfig, Defaults, FieldConfig, IndexChoice, JsonKeys, MigrateConfig,
-    NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig, TypeChoice, TypeRule,
+    Access, AdoptConfig, ColumnConfig, ComputedType, ConvexConfig, Defaults, FieldConfig, IndexChoice, JsonKeys,
+    MigrateConfig, NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig,
+    TypeChoice, TypeRule,
 };
 pub use coverage::{ColumnFate, column_fate, coverage, explain};
 pub use rules::{CAST_RULES, CastRule, Condition, Target};

@@ -87,16 +87,12 @@ impl Copy {
         let mut is_end = false;
         'page: while records.len() < limit && size < PAGE_BYTES {
             while self.rest.is_empty() {
-                match self.stream.next().await {
-                    Some(message) => {
-                        self.rest = message.map_err(|error| table_error(&error, "read rows", &shape.table, address))?;
-                        size += self.rest.len() as u64;
-                    }
-                    None => {
-                        is_end = true;
-                        break 'page;
-                    }
-                }
+                let Some(message) = self.stream.next().await else {
+                    is_end = true;
+                    break 'page;
+                };
+                self.rest = message.map_err(|error| table_error(&error, "read rows", &shape.table, address))?;
+                size += self.rest.len() as u64;
             }
             if let Some(mut record) = self.record()? {
                 self.check(&record, records.last())?;
@@ -151,10 +147,9 @@ impl Copy {
     /// Refuses a row that could not be gone on after: with the key of the one before, or out of order.
     fn check(&mut self, record: &Record, previous: Option<&Record>) -> Result<()> {
         let read = &self.table.read;
-        if let Some(found) = read.stored_in.and_then(|at| record.values.get(at)) {
-            if *self.stored_in.get_or_insert_with(|| found.clone()) != *found {
-                return Err(several_tables(&read.shape.table));
-            }
+        let stored_in = read.stored_in.and_then(|at| record.values.get(at));
+        if stored_in.is_some_and(|found| self.stored_in.get_or_insert_with(|| found.clone()) != found) {
+            return Err(several_tables(&read.shape.table));
         }
         let previous = previous.map(|record| &record.values).or(self.last.as_ref());
         let Some(previous) = previous else { return Ok(()) };

@@ -62,8 +62,8 @@ impl TableCopy {
             select.push(selected);
             forms.push(form);
         }
-        let named = |wire: &Type| format!("{}.{}", quoted(wire.schema()), quoted(wire.name()));
-        let of_key = |at: &usize| types.get(*at).map(|wire| named(wire));
+        let cast_to = |wire: &Type| format!("{}.{}", quoted(wire.schema()), quoted(wire.name()));
+        let of_key = |at: &usize| types.get(*at).map(|wire| cast_to(wire));
         let schemas: BTreeSet<&str> = types.iter().map(|wire| wire.schema()).collect();
         let path = [table.name.schema(), "public", "extensions"].into_iter().chain(schemas);
         Ok(Self {

@@ -34,13 +34,14 @@ async fn message(stream: &mut TcpStream) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// Hands on what the server says up to and with `ReadyForQuery`, and gives the state of the transaction.
-async fn answer(server: &mut TcpStream, client: &mut TcpStream) -> Option<u8> {
+/// What the server says up to and with `ReadyForQuery`, and the state of the transaction.
+async fn answer(server: &mut TcpStream) -> Option<(Vec<u8>, u8)> {
+    let mut said = Vec::new();
     loop {
         let message = message(server).await?;
-        client.write_all(&message).await.ok()?;
+        said.extend(&message);
         if message[0] == b'Z' {
-            return Some(message[5]);
+            return Some((said, message[5]));
         }
     }
 }
@@ -52,7 +53,7 @@ async fn serve(mut client: TcpStream, port: u16, pooling: Pooling, idle: Idle) -
     client.read_exact(&mut startup[4..]).await.ok()?;
     let mut server = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
     server.write_all(&startup).await.ok()?;
-    answer(&mut server, &mut client).await?;
+    client.write_all(&answer(&mut server).await?.0).await.ok()?;
     let mut held = Some(server);
     loop {
         if pooling != Pooling::Session {
@@ -68,13 +69,14 @@ async fn serve(mut client: TcpStream, port: u16, pooling: Pooling, idle: Idle) -
             if !matches!(message[0], b'Q' | b'S') {
                 continue;
             }
-            let state = answer(server, &mut client).await?;
+            let (said, state) = answer(server).await?;
             if pooling == Pooling::Statement && state != b'I' {
                 let fields = b"SFATAL\0C08P01\0Mtransaction blocks not allowed in statement pooling mode\0\0";
                 let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
                 client.write_all(&[&b"E"[..], &length, fields].concat()).await.ok()?;
                 return None;
             }
+            client.write_all(&said).await.ok()?;
             if state == b'I' {
                 break;
             }

@@ -29,7 +29,8 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// from the environment, else from .env.local, else from .env.
 ///
 /// With SUPABASE_DB_URL, a Postgres connection string of the same project, the catalog of Postgres is read too: it tells
-/// unique keys, checks, every reference, generated columns, and what rows leave behind.
+/// unique keys, checks, every reference, generated columns, and what rows leave behind. With supabase.access =
+/// "postgres" in migrate.toml, it is all that is needed: rows are read over it, too.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[expect(clippy::struct_excessive_bools, reason = "they are the program's switches")]
 #[derive(Debug, Parser)]

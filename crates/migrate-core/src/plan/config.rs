@@ -50,7 +50,10 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::
 }
 
 fn some_at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
-    at_least_one(deserializer).map(Some)
+    match Option::deserialize(deserializer)? {
+        Some(0) => Err(serde::de::Error::custom("it must be at least 1")),
+        number => Ok(number),
+    }
 }
 
 /// Dimensions of an array, of which Postgres has six at most.

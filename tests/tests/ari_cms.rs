@@ -438,6 +438,11 @@ async fn bad_input_is_exit_4_and_writes_nothing() {
 async fn ctrl_c_is_resumable() {
     let folder = folder();
     let project = deployed(folder.path(), Scenario::Full).await;
+    // Each table in parts, of which some are begun and others not.
+    let path = folder.path().join("migrate.toml");
+    let configuration = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, configuration + "\n[run]\npartitions = 4\n").unwrap();
+    run(&project, "migrate-plan", &[], 0).await;
     let convex = project.convex.as_ref().unwrap();
     let mut command = project.program("migrate-run", &["--quiet"]);
     let mut migration = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -125,6 +125,28 @@ async fn a_page_from_elsewhere_and_more_parts_than_connections_are_read() {
     assert_eq!(walk(&source, first).await.unwrap().len(), 5000);
 }
 
+/// References are looked up between the pages of a table: that must not begin its COPY anew each time.
+#[tokio::test]
+async fn look_ups_and_counts_leave_a_copy_open() {
+    let project = project(TWO_TABLES).await;
+    let (source, client) = (
+        PostgresSource::new(PostgresSettings { connections: 1, ..settings(&project) }).unwrap(),
+        project.client().await.unwrap(),
+    );
+    let first = request("children", &["id"], &["id", "n", "note"], 100);
+    let copies =
+        "select pid::bigint from pg_stat_activity where datname = current_database() and query like 'copy %children%'
+        and state = 'active' and pid <> pg_backend_pid()";
+    let page = source.read_page(first.clone()).await.unwrap();
+    let open = sql_numbers(&client, copies).await;
+    assert_eq!(open.len(), 1);
+    source.fetch(&public("parents"), &["2".into()], &["n".into()]).await.unwrap();
+    source.count(&public("children")).await.unwrap();
+    assert_eq!(sql_numbers(&client, copies).await, open);
+    source.read_page(PageRequest { after: page.next, ..first }).await.unwrap();
+    assert_eq!(sql_numbers(&client, copies).await, open, "the same COPY goes on");
+}
+
 const KEYLESS: &str = "
     create table log (n int, note text) with (autovacuum_enabled = false);
     insert into log select g, repeat('x', 500) from generate_series(1, 6000) g;
@@ -344,10 +366,14 @@ async fn ranges_are_alike_whatever_the_key_is() {
         create table times (at timestamptz primary key, n int);
         insert into times select timestamptz '2024-01-01' + g * g * interval '1 second', g from generate_series(1, 10000) g;
         create table log (n int); insert into log select generate_series(1, 50000);
+        create table parts (id int primary key, n int) partition by hash (id);
+        create table parts_0 partition of parts for values with (modulus 2, remainder 0);
+        create table parts_1 partition of parts for values with (modulus 2, remainder 1);
+        insert into parts select g, g from generate_series(1, 20000) g;
         create table few (id int primary key, n int); insert into few values (1, 1), (2, 2);
         create table none (id int primary key, n int);
         analyze ints; analyze uuids;").await;
-    for (table, key) in [("ints", "id"), ("uuids", "id"), ("texts", "id"), ("times", "at")] {
+    for (table, key) in [("ints", "id"), ("uuids", "id"), ("texts", "id"), ("times", "at"), ("parts", "id")] {
         assert_ranges(&project, table, &[key], 8, true).await;
     }
     assert_ranges(&project, "log", &["ctid"], 4, true).await;

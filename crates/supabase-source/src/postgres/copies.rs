@@ -11,6 +11,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::copy::Copy;
 use super::snapshot::Snapshot;
 
+/// Connections beside those of COPYs.
+const SHORT: usize = 2;
+
 /// A place among the connections.
 pub(super) type Place = OwnedSemaphorePermit;
 
@@ -61,22 +64,34 @@ struct Inner {
 /// own. So no number of parts waits for ever.
 pub(super) struct Copies {
     places: Arc<Semaphore>,
+    /// Places of statements that end by themselves: look-ups between pages must not end a COPY.
+    short: Arc<Semaphore>,
     inner: Mutex<Inner>,
     waiting: Notify,
 }
 
 impl Copies {
-    /// Places for so many connections, at least one.
+    /// Places for so many COPYs, at least one.
     pub(super) fn new(connections: usize) -> Self {
         let places = Arc::new(Semaphore::new(connections.max(1)));
-        Self { places, inner: Mutex::default(), waiting: Notify::new() }
+        let short = Arc::new(Semaphore::new(SHORT));
+        Self { places, short, inner: Mutex::default(), waiting: Notify::new() }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A free place, if need be that of the COPY that has waited longest.
+    /// A place for a statement that ends by itself.
+    ///
+    /// # Errors
+    /// As [`Copies::place`].
+    pub(super) async fn short_place(&self) -> Result<Place> {
+        let place = self.short.clone().acquire_owned().await;
+        place.map_err(|_| Error::new(ErrorKind::Unexpected, "wait for a connection"))
+    }
+
+    /// A free place for a COPY, if need be that of the COPY that has waited longest.
     ///
     /// # Errors
     /// None in practice: the places are never closed.

@@ -68,7 +68,8 @@ pub struct PostgresSettings {
     pub filters: BTreeMap<TableName, String>,
     /// Accepts a role that row-level security hides rows from.
     pub allow_partial: bool,
-    /// Connections that [`PostgresSource`] reads over at once, beside the one that holds the snapshot.
+    /// Connections that [`PostgresSource`] reads pages over at once, beside the one that holds the snapshot and two for
+    /// look-ups and counts.
     pub connections: usize,
 }
 

@@ -32,12 +32,15 @@ pub(super) fn sample(copy: &TableCopy, filters: &[String], wanted: usize) -> Opt
     let leading = column(copy.read.key.first()?);
     let table = relation(&copy.read.shape.table);
     let blocks = wanted.saturating_mul(SAMPLES) / ROWS_IN_BLOCK;
+    let named = literal(&table);
     let mut conditions = vec![format!("{leading} is not null")];
     conditions.extend(filters.iter().cloned());
+    // Inherited rows are in no table's size, and so may be many more than were asked for.
+    let most = wanted.saturating_mul(SAMPLES * SAMPLES);
     Some(format!(
-        "select {leading}::text from {table} t tablesample system (least(100, 100.0 * {blocks} / greatest(1, \
-         pg_catalog.pg_relation_size({}::regclass) / 8192))) where {} order by {leading}",
-        literal(&table),
+        "select {leading}::text from {table} t tablesample system (least(100, 100.0 * {blocks} * 8192 / greatest(1, \
+         pg_catalog.pg_relation_size({named}::regclass), (select sum(pg_catalog.pg_relation_size(relid)) from \
+         pg_catalog.pg_partition_tree({named}::regclass))))) where {} order by {leading} limit {most}",
         conditions.join(" and ")
     ))
 }

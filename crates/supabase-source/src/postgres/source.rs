@@ -140,8 +140,7 @@ impl PostgresSource {
         Ok(taken)
     }
 
-    async fn seat(&self) -> Result<Seat> {
-        let place = self.copies.place().await?;
+    async fn seat(&self, place: Place) -> Result<Seat> {
         let snapshot = self.snapshot().await?;
         let reader = snapshot.reader(&self.address, self.settings.connect_timeout).await?;
         Ok(Seat { reader, place, snapshot })
@@ -189,7 +188,7 @@ impl PostgresSource {
             return Ok(copy.clone());
         }
         let schema = self.table(table).await?;
-        let seat = self.seat().await?;
+        let seat = self.seat(self.copies.short_place().await?).await?;
         let copy = Arc::new(TableCopy::prepare(&schema, columns, key, &seat.reader, &self.address).await?);
         seat.leave();
         Ok(self.prepared().entry(of).or_insert(copy).clone())
@@ -197,7 +196,7 @@ impl PostgresSource {
 
     /// The first column of what a statement about a table gives, as texts.
     async fn texts(&self, table: &TableName, statement: &str, action: &str) -> Result<Vec<String>> {
-        let seat = self.seat().await?;
+        let seat = self.seat(self.copies.short_place().await?).await?;
         let failed = |error: tokio_postgres::Error| table_error(&error, action, table, &self.address);
         let path = format!("set local search_path = {}, public, extensions", statement::quoted(table.schema()));
         seat.reader.client.batch_execute(&path).await.map_err(failed)?;
@@ -234,7 +233,7 @@ impl PostgresSource {
             Taken::Open(open) => *open,
             Taken::Ended => return self.end(&copy, 0).await,
             Taken::Nothing => {
-                let Seat { reader, place, snapshot } = self.seat().await?;
+                let Seat { reader, place, snapshot } = self.seat(self.copies.place().await?).await?;
                 let conditions = self.conditions(&request.table);
                 let copy = Copy::begin(copy.clone(), request, conditions, reader, &self.address).await?;
                 Open { copy, place, snapshot }
@@ -363,7 +362,7 @@ impl Source for PostgresSource {
             fields: columns.to_vec(),
             key: if is_whole { copy.read.shape.key.clone() } else { Vec::new() },
         });
-        let mut seat = self.seat().await?;
+        let mut seat = self.seat(self.copies.short_place().await?).await?;
         let found = lookup::fetch(&copy, &shape, keys, &mut seat.reader, &self.address).await?;
         seat.leave();
         Ok(found)

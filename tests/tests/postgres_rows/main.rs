@@ -1,7 +1,9 @@
 //! Rows that come straight from Postgres: the same values as over `PostgREST`, in one snapshot.
 
 mod poolers;
+mod ranges;
 mod reading;
+mod selection;
 mod values;
 
 use migrate_core::names::{FieldName, TableName};

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use migrate_core::catalog::{Catalog, ScalarKind, TableSchema};
+use migrate_core::catalog::{Catalog, TableSchema};
 use migrate_core::names::{FieldName, SourceKey, TableName};
 use migrate_core::record::{Record, RecordShape};
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
-use migrate_core::value::Value;
 use migrate_core::{Error, ErrorKind, Result, Source};
 
 use crate::client::Client;
@@ -16,9 +15,9 @@ use crate::error_rules::LIFT_TIMEOUT;
 use crate::filter::RowFilter;
 use crate::key::{KeyKind, require_full_sight};
 use crate::page_size::{PageSizes, is_too_large};
-use crate::partition::{between, block_ranges, integer_ranges, uuid_number, uuid_ranges};
-use crate::place::{PlaceRead, Windows, block_of};
-use crate::query::{Filter, ReadQuery, ascending, keyset_queries, quote};
+use crate::partition::Ranges;
+use crate::place::{PlaceRead, Windows};
+use crate::query::{Filter, ReadQuery, keyset_queries, quote};
 use crate::settings::SupabaseSettings;
 use crate::table_read::TableRead;
 use crate::{discover, fetch};
@@ -197,82 +196,6 @@ impl SupabaseSource {
                 "name other columns as its key, or leave these rows out by a row filter such as id=not.is.null",
             ))
     }
-
-    /// The row with the smallest or largest leading key; `None` for an empty table.
-    async fn outermost(&self, read: &TableRead, leading: &FieldName, direction: &str) -> Result<Option<Record>> {
-        let query = ReadQuery {
-            select: Some(read.select.clone()),
-            filters: self.filters(&read.shape.table).to_vec(),
-            order: Some(format!("{}.{direction}", quote(leading.as_str()))),
-            limit: Some(1),
-            ..ReadQuery::of(&read.shape.table)
-        };
-        let (records, _) = self.client.rows(&query, read, "read the outermost keys").await?;
-        Ok(records.into_iter().next())
-    }
-
-    /// The blocks of a table, or its whole where it has partitions.
-    async fn place_ranges(&self, read: &TableRead, wanted: usize) -> Result<Vec<KeyRange>> {
-        let [place] = read.key.as_slice() else { return Ok(vec![KeyRange::all()]) };
-        let last = self.outermost(read, place, "desc").await?;
-        Ok(last.as_ref().and_then(block_of).map_or_else(|| vec![KeyRange::all()], |last| block_ranges(last, wanted)))
-    }
-
-    /// The key texts of the rows with the smallest and the largest leading key.
-    async fn ends(&self, read: &TableRead, leading: &FieldName) -> Result<Option<(String, String)>> {
-        let text = |record: Option<Record>| record?.get(leading.as_str())?.key_text();
-        let smallest = text(self.outermost(read, leading, "asc").await?);
-        let largest = text(self.outermost(read, leading, "desc").await?);
-        Ok(smallest.zip(largest))
-    }
-
-    /// Equal spans of the keys there are, for keys that can be counted.
-    async fn even_ranges(
-        &self,
-        read: &TableRead,
-        leading: &FieldName,
-        kind: ScalarKind,
-        wanted: usize,
-    ) -> Result<Vec<KeyRange>> {
-        let Some((smallest, largest)) = self.ends(read, leading).await? else { return Ok(vec![KeyRange::all()]) };
-        let ranges = if kind == ScalarKind::Uuid {
-            let ends = uuid_number(&smallest).zip(uuid_number(&largest));
-            ends.map(|(smallest, largest)| uuid_ranges(smallest, largest, wanted))
-        } else {
-            let ends = smallest.parse().ok().zip(largest.parse().ok());
-            ends.map(|(smallest, largest)| integer_ranges(smallest, largest, wanted))
-        };
-        Ok(ranges.unwrap_or_else(|| vec![KeyRange::all()]))
-    }
-
-    /// Cuts at the keys that evenly many rows come before: the server walks the key's index up to each of them.
-    ///
-    /// A table for which that takes too long is one range.
-    async fn probed_ranges(&self, read: &TableRead, leading: &FieldName, wanted: usize) -> Result<Vec<KeyRange>> {
-        let table = &read.shape.table;
-        let rows = match self.client.count_where(table, self.filters(table)).await {
-            Err(error) if is_too_large(&error) => return Ok(vec![KeyRange::all()]),
-            rows => rows?,
-        };
-        let mut cuts: Vec<String> = Vec::new();
-        for index in 1..wanted as u64 {
-            let offset = Filter::Parameter("offset".to_owned(), (rows * index / wanted as u64).to_string());
-            let query = ReadQuery {
-                select: Some(read.select.clone()),
-                filters: std::iter::once(offset).chain(self.filters(table).iter().cloned()).collect(),
-                order: Some(ascending(std::slice::from_ref(leading))),
-                limit: Some(1),
-                ..ReadQuery::of(table)
-            };
-            let found = match self.client.rows(&query, read, "look for even parts of the table").await {
-                Err(error) if is_too_large(&error) => return Ok(vec![KeyRange::all()]),
-                found => found?.0,
-            };
-            let key = found.first().and_then(|record| record.get(leading.as_str())).and_then(Value::key_text);
-            cuts.extend(key.filter(|key| cuts.last() != Some(key)));
-        }
-        Ok(between(cuts.into_iter()))
-    }
 }
 
 impl Known {
@@ -349,22 +272,15 @@ impl Source for SupabaseSource {
         let (Some(leading), Some(leading_type)) = (read.key.first(), read.key_types.first()) else {
             return Ok(vec![KeyRange::all()]);
         };
-        let ranges = match leading_type.scalar {
-            _ if wanted <= 1 || leading_type.array => return Ok(vec![KeyRange::all()]),
-            _ if read.by_place => self.place_ranges(&read, wanted).await,
-            kind @ (ScalarKind::Uuid | ScalarKind::Int4 | ScalarKind::Int8) => {
-                self.even_ranges(&read, leading, kind, wanted).await
-            }
-            ScalarKind::Text
-            | ScalarKind::Enum
-            | ScalarKind::Numeric
-            | ScalarKind::Float8
-            | ScalarKind::TimestampTz
-            | ScalarKind::Timestamp
-            | ScalarKind::Date => self.probed_ranges(&read, leading, wanted).await,
-            _ => return Ok(vec![KeyRange::all()]),
-        };
-        ranges.map_err(self.explain(table))
+        if wanted <= 1 || leading_type.array {
+            return Ok(vec![KeyRange::all()]);
+        }
+        let cut = Ranges { client: &self.client, read: &read, filters: self.filters(table), wanted };
+        match cut.by_kind(leading, leading_type.scalar).await {
+            // What cannot be asked in time is no reason not to read it.
+            Err(error) if is_too_large(&error) => Ok(vec![KeyRange::all()]),
+            ranges => ranges.map_err(self.explain(table)),
+        }
     }
 
     async fn read_page(&self, request: PageRequest) -> Result<Page> {

@@ -6,6 +6,7 @@
 
 mod client;
 mod codegen;
+mod document_id;
 mod encode;
 mod errors;
 mod names;
@@ -13,9 +14,12 @@ mod redact;
 mod settings;
 mod sink;
 mod size;
+mod snapshot;
 
 pub use codegen::{AppSchema, GENERATED_MARKER, GeneratedCode, generate};
+pub use document_id::{DocumentId, InvalidDocumentId};
 pub use names::{CONVEX_RULES, FunctionNames};
 pub use settings::{ConvexSettings, DEFAULT_KEY_NAME, DeploymentKind};
 pub use sink::ConvexSink;
 pub use size::{DOCUMENT_LIMITS, DocumentLimit};
+pub use snapshot::{Archive, Encoding, SnapshotSink, TableNumbers};

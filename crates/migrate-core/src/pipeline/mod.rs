@@ -1,6 +1,7 @@
 //! Runs a plan: read, transform, resolve, write, commit.
 
 mod batch;
+mod closing;
 mod link;
 mod prepare;
 mod references;
@@ -21,8 +22,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
 use crate::observe::{Fanout, Observer};
 use crate::plan::{Plan, PlanTable};
-use crate::resolve::{AdoptedIds, ChainResolver, IdResolver, StoredIds};
-use crate::sink::Sink;
+use crate::resolve::{AdoptedIds, ChainResolver, DerivedIds, IdResolver, StoredIds};
+use crate::sink::{IdAssignment, Sink};
 use crate::source::Source;
 use crate::state::StateStore;
 use crate::transform::Transform;
@@ -39,6 +40,7 @@ pub struct Pipeline {
     state: Arc<dyn StateStore>,
     observer: Arc<dyn Observer>,
     resolver: Option<Arc<dyn IdResolver>>,
+    derived: Option<Arc<dyn DerivedIds>>,
     transforms: Vec<MakeTransform>,
     selected: Option<HashSet<TableName>>,
     max_rejects: Option<u64>,
@@ -64,6 +66,7 @@ impl Pipeline {
             state,
             observer: Arc::new(Fanout::default()),
             resolver: None,
+            derived: None,
             transforms: Vec::new(),
             selected: None,
             max_rejects,
@@ -82,6 +85,14 @@ impl Pipeline {
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn IdResolver>) -> Self {
         self.resolver = Some(resolver);
+        self
+    }
+
+    /// Computes ids from rows' keys, for a sink that knows them before it writes: it is asked before stored and adopted
+    /// ids.
+    #[must_use]
+    pub fn derived_ids(mut self, derived: Arc<dyn DerivedIds>) -> Self {
+        self.derived = Some(derived);
         self
     }
 
@@ -144,8 +155,19 @@ impl Pipeline {
         let resolver = self.resolver.clone().unwrap_or_else(|| {
             let adopted =
                 AdoptedIds::new(self.source.clone(), self.sink.clone(), self.state.clone(), &self.plan.adopted);
-            Arc::new(ChainResolver::new(vec![Box::new(StoredIds::new(self.state.clone())), Box::new(adopted)]))
+            let derived = self.derived.clone().map(|derived| Box::new(derived) as Box<dyn IdResolver>);
+            let others: [Box<dyn IdResolver>; 2] = [Box::new(StoredIds::new(self.state.clone())), Box::new(adopted)];
+            Arc::new(ChainResolver::new(derived.into_iter().chain(others).collect()))
         });
+        if (self.sink.capabilities().ids == IdAssignment::BeforeWrite) != self.derived.is_some() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "resolve references: the sink and the pipeline differ in when ids are known",
+            )
+            .with_remedy(
+                "give Pipeline::derived_ids what computes the ids of a sink that knows them before it writes",
+            ));
+        }
         let in_flight = self.plan.run.in_flight.min(self.sink.capabilities().in_flight).max(1);
         let shared = Arc::new(Shared {
             plan: self.plan.clone(),
@@ -153,6 +175,7 @@ impl Pipeline {
             sink: self.sink.clone(),
             state: self.state.clone(),
             resolver,
+            derived: self.derived.clone(),
             observer: self.observer.clone(),
             stop: self.stop.clone(),
             places: Arc::new(Semaphore::new(in_flight)),

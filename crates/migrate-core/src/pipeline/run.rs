@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::closing::{self, ClosingTable, close_references};
 use super::link::link_partition;
 use super::stop::Stop;
 use super::table::copy_partition;
@@ -12,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
 use crate::observe::{Event, Observer, TableStatus};
 use crate::plan::{Plan, PlanField, PlanReference, PlanTable};
-use crate::resolve::IdResolver;
+use crate::resolve::{DerivedIds, IdResolver};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, StateStore, Totals};
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) state: Arc<dyn StateStore>,
     pub(super) resolver: Arc<dyn IdResolver>,
+    /// Where ids are known before documents are written.
+    pub(super) derived: Option<Arc<dyn DerivedIds>>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) stop: Stop,
     pub(super) places: Arc<Semaphore>,
@@ -49,7 +52,8 @@ impl Shared {
     pub(super) fn chain(&self, table: &PlanTable) -> Chain {
         let leading = table.key.iter().chain(table.alternate_keys.iter().flatten());
         // The second pass sets the others.
-        let fields: Vec<PlanField> = table.fields.iter().filter(|field| !field.is_cut()).cloned().collect();
+        let fields = table.fields.iter().filter(|field| !field.is_cut());
+        let fields: Vec<PlanField> = fields.chain(&table.creation_time).cloned().collect();
         let mut chain = Chain::with_columns(&table.sink, &fields, leading);
         for make in &self.transforms {
             if let Some(step) = make(table) {
@@ -57,6 +61,11 @@ impl Shared {
             }
         }
         chain
+    }
+
+    /// True for a table that something is still done to when all its rows were read.
+    pub(super) fn has_second_part(&self, table: &PlanTable) -> bool {
+        self.derived.is_some() || table.cut_fields().next().is_some()
     }
 
     /// Counts rejects of the whole run against its limit.
@@ -111,6 +120,9 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
         }
         failure = run_level(shared, tables, &mut open).await.err();
     }
+    if let Some(derived) = shared.derived.clone() {
+        failure = close_all(shared, &derived, std::mem::take(&mut open), failure).await.err();
+    }
     for TableRun { table, partitions } in open {
         if failure.is_some() || shared.stop.is_requested() {
             finished(
@@ -132,6 +144,43 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
         None => {
             let written: Vec<TableName> = shared.plan.tables.iter().map(|table| table.sink.clone()).collect();
             shared.sink.finish(&written).await
+        }
+    }
+}
+
+/// Closes the references of tables that were read to their ends, where ids were known beforehand.
+async fn close_all(
+    shared: &Arc<Shared>,
+    derived: &Arc<dyn DerivedIds>,
+    open: Vec<TableRun>,
+    failure: Option<Error>,
+) -> Result<()> {
+    let tables: Vec<Arc<PlanTable>> = open.iter().map(|run| run.table.clone()).collect();
+    let closed = match failure {
+        Some(error) => Err(error),
+        None => {
+            let closing = |run: TableRun| ClosingTable::new(shared, derived, run.table, run.partitions);
+            let mut closing: Vec<ClosingTable> = open.into_iter().map(closing).collect();
+            match close_references(shared, &**derived, &mut closing).await {
+                Ok(()) => closing::finish(shared, closing).await,
+                Err(error) => Err(error),
+            }
+        }
+    };
+    match closed {
+        Ok(()) => {
+            let mut failure = None;
+            for table in &tables {
+                failure = failure.or(close(shared, table, Ok(())).await.err());
+            }
+            failure.map_or(Ok(()), Err)
+        }
+        Err(error) => {
+            let why = "its references are not closed yet".to_owned();
+            for table in &tables {
+                finished(shared, &table.source, TableStatus::Incomplete, None, Some(why.clone()));
+            }
+            Err(error)
         }
     }
 }
@@ -192,7 +241,7 @@ async fn run_level(shared: &Arc<Shared>, tables: Vec<Arc<PlanTable>>, open: &mut
     while let Some(joined) = running.join_next().await {
         let (table, result) = joined.map_err(|_| Error::new(ErrorKind::Unexpected, "finish a table's task"))?;
         match result {
-            Ok(partitions) if table.cut_fields().next().is_some() => open.push(TableRun { table, partitions }),
+            Ok(partitions) if shared.has_second_part(&table) => open.push(TableRun { table, partitions }),
             result => {
                 if let Err(error) = close(shared, &table, result).await {
                     // An interruption is only what another table's failure led to.

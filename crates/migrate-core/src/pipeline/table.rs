@@ -77,7 +77,7 @@ pub(super) async fn copy_partition(
     }
     .await;
     result.and(rest)?;
-    checkpoint.progress = if table.cut_fields().next().is_some() { Progress::Copied } else { Progress::Done };
+    checkpoint.progress = if shared.has_second_part(table) { Progress::Copied } else { Progress::Done };
     shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
     Ok(checkpoint)
 }
@@ -253,7 +253,10 @@ async fn commit_oldest(
                 for ((_, ids), key) in alternate_ids.iter_mut().zip(row.alternates) {
                     ids.extend(key.map(|key| (key, id.clone())));
                 }
-                ids.push((key, id));
+                // What is computed from the key need not be kept.
+                if shared.derived.is_none() {
+                    ids.push((key, id));
+                }
             }
             WriteOutcome::Rejected(error) => {
                 delta.rejected += 1;

@@ -96,6 +96,13 @@ impl Observer for ReportBuilder {
                 fold.totals.absorb(delta);
                 fold.this_run.absorb(delta);
             }
+            Event::RowsWithdrawn { table, withdrawn, delta } => {
+                let fold = tables.entry(table.clone()).or_default();
+                for totals in [&mut fold.totals, &mut fold.this_run] {
+                    totals.inserted = totals.inserted.saturating_sub(*withdrawn);
+                    totals.absorb(delta);
+                }
+            }
             Event::Retried { table: Some(table), .. } => tables.entry(table.clone()).or_default().retries += 1,
             Event::TableFinished { table, status, counted, error } => {
                 let fold = tables.entry(table.clone()).or_default();

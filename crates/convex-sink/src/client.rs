@@ -23,6 +23,9 @@ const USER_AGENT: &str = concat!("supabase-to-convex/", env!("CARGO_PKG_VERSION"
 /// answers 400 above that, without saying why.
 pub(crate) const MAX_BODY_BYTES: usize = 14 * 1024 * 1024;
 
+/// The content type of all but a file's bytes.
+pub(crate) const JSON: &str = "application/json";
+
 /// Status that the official client names "UDF failed"; it is read like 200.
 const STATUS_FUNCTION_FAILED: u16 = 560;
 
@@ -103,7 +106,7 @@ impl Client {
             FunctionKind::Query => "/api/query",
             FunctionKind::Mutation => "/api/mutation",
         };
-        let (status, retry_after, answer) = self.send(call, Method::POST, path, true, Some(body)).await?;
+        let (status, retry_after, answer) = self.send(call, Method::POST, path, true, Some((JSON, body))).await?;
         if status != StatusCode::OK && status.as_u16() != STATUS_FUNCTION_FAILED {
             return Err(parse_system_failure(call, status.as_u16(), retry_after, &answer));
         }
@@ -161,20 +164,21 @@ impl Client {
         Call { name, writes, key_name: &self.key_name, deploy_command: self.deploy_command }
     }
 
-    async fn send(
+    /// Sends one request with a body of some content type, and reads the whole answer.
+    pub(crate) async fn send(
         &self,
         call: Call<'_>,
         method: Method,
         path: &str,
         with_key: bool,
-        body: Option<Vec<u8>>,
+        body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<(StatusCode, Option<Duration>, Vec<u8>)> {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).header("Convex-Client", CLIENT);
         if let Some(key) = self.key.as_ref().filter(|_| with_key) {
             request = request.header(AUTHORIZATION, key.clone());
         }
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        if let Some((content_type, body)) = body {
+            request = request.header(CONTENT_TYPE, content_type).body(body);
         }
         let transport = |error| parse_transport(call, &self.host, error);
         let response = request.send().await.map_err(transport)?;

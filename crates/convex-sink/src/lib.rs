@@ -1,8 +1,8 @@
-//! Writes a migration into Convex through mutations, and generates the functions it calls.
+//! Writes a migration into Convex through mutations or as one snapshot, and generates the functions it calls.
 //!
 //! [`ConvexSink`] implements [`migrate_core::Sink`] over Convex's HTTP functions API; [`generate`] makes the functions it
 //! calls and the schema they need from a [`migrate_core::Plan`]. The two agree on names through [`FunctionNames`], and
-//! on the functions' arguments.
+//! on the functions' arguments. [`SnapshotSink`] makes one archive of all documents, and [`Import`] has it imported.
 
 mod client;
 mod codegen;
@@ -22,4 +22,4 @@ pub use names::{CONVEX_RULES, FunctionNames};
 pub use settings::{ConvexSettings, DEFAULT_KEY_NAME, DeploymentKind};
 pub use sink::ConvexSink;
 pub use size::{DOCUMENT_LIMITS, DocumentLimit};
-pub use snapshot::{Archive, Encoding, SnapshotSink, TableNumbers};
+pub use snapshot::{Archive, Encoding, Import, ImportMode, ImportNews, ImportOutcome, SnapshotSink, TableNumbers};

@@ -85,13 +85,13 @@ impl World {
         let sink = self.sink(plan);
         let (result, report) = self.run(plan, &sink).await;
         result.unwrap();
-        let (path, archive) = sink.finish_archive(Encoding::Uniform).await.unwrap();
+        let (path, archive) = sink.finish_archive(&tables(plan), Encoding::Uniform).await.unwrap();
         let contents = Contents::read(&path);
         for (table, count) in &archive.documents {
             assert_eq!(contents.lines(table).len() as u64, *count, "{table}");
         }
         assert_eq!(std::fs::metadata(&path).unwrap().len(), archive.bytes);
-        assert_eq!(sink.finished_archive().unwrap(), Some((path, archive)));
+        assert_eq!(sink.finished_archive(&tables(plan)).unwrap(), Some((path, archive)));
         (report, contents)
     }
 
@@ -104,6 +104,10 @@ impl World {
         rejects.sort();
         rejects
     }
+}
+
+fn tables(plan: &Plan) -> Vec<TableName> {
+    plan.tables.iter().map(|table| table.source.clone()).collect()
 }
 
 /// The sink behind its handle, for a wrapper that owns what it wraps.
@@ -520,7 +524,7 @@ async fn the_older_encoding_says_of_every_table_what_its_texts_are() {
     let plan = world.plan(&format!("{SNAPSHOT}[tables.t]\ncolumns.id.type = \"int64\"")).await;
     let sink = world.sink(&plan);
     world.run(&plan, &sink).await.0.unwrap();
-    let (path, _) = sink.finish_archive(Encoding::Shape).await.unwrap();
+    let (path, _) = sink.finish_archive(&tables(&plan), Encoding::Shape).await.unwrap();
     let contents = Contents::read(&path);
     let document = &contents.lines("t")[0];
     assert_eq!(document["id"], "9223372036854775807");
@@ -549,4 +553,21 @@ async fn a_snapshot_of_another_plan_or_of_other_numbers_is_refused() {
     let other = world.plan(&format!("{SNAPSHOT}id_stream = \"other\"\n")).await;
     let numbers = SnapshotSink::begun_numbers(&folder).unwrap().unwrap();
     assert_eq!(SnapshotSink::open(&other, &numbers, &folder, None).unwrap_err().kind(), ErrorKind::State);
+}
+
+/// An import would empty tables of which the archive has no document.
+#[tokio::test]
+async fn tables_that_were_not_selected_are_not_in_the_archive() {
+    let world = family();
+    let plan = world.plan(SNAPSHOT).await;
+    let sink = world.sink(&plan);
+    let parents: TableName = "parents".parse().unwrap();
+    let pipeline = Pipeline::new(plan.clone(), world.source.clone(), sink.clone(), world.state.clone());
+    pipeline.derived_ids(sink.clone()).tables([parents.clone()]).run().await.unwrap();
+    let (path, _) = sink.finish_archive(std::slice::from_ref(&parents), Encoding::Uniform).await.unwrap();
+    let contents = Contents::read(&path);
+    assert_eq!(contents.0["_tables/documents.jsonl"], "{\"name\":\"parents\",\"id\":10002}\n");
+    assert!(!contents.0.contains_key("toys/documents.jsonl"));
+    assert!(sink.finished_archive(std::slice::from_ref(&parents)).unwrap().is_some());
+    assert!(sink.finished_archive(&tables(&plan)).unwrap().is_none());
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use migrate_core::error::{Error, ErrorKind, Result};
+use migrate_core::names::TableName;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::{Piece, io_error};
@@ -46,7 +47,8 @@ enum Part {
     Keys,
 }
 
-/// Writes the archive through a temporary file beside it. For a thread that may block.
+/// Writes the archive of the included tables through a temporary file beside it: an import would empty the others. For a
+/// thread that may block.
 ///
 /// # Errors
 /// `Io`; `State` for a file that is not what was written.
@@ -54,6 +56,7 @@ pub(crate) fn write(
     spool: &Spool,
     numbers: &TableNumbers,
     shapes: &[TableShape],
+    included: &[TableName],
     path: &Path,
     encoding: Encoding,
 ) -> Result<Archive> {
@@ -61,10 +64,15 @@ pub(crate) fn write(
     partial.push(".partial");
     let partial = Path::new(&partial);
     let mut zip = ZipWriter::create(partial)?;
-    add_lines(&mut zip, "_tables/documents.jsonl", &table_lines(numbers))?;
+    let is_included = |at: &usize| spool.tables.get(*at).is_some_and(|table| included.contains(&table.source));
+    let places: Vec<usize> = (0..spool.tables.len()).filter(is_included).collect();
+    let names = places.iter().filter_map(|&at| spool.tables.get(at)).map(|table| table.sink.name());
+    let numbers = numbers.of(names.chain(spool.has_key_table().then_some(LEGACY_IDS_TABLE)))?;
+    add_lines(&mut zip, "_tables/documents.jsonl", &table_lines(&numbers))?;
     let mut documents = BTreeMap::new();
     let mut all = 0;
-    for (at, table) in spool.tables.iter().enumerate() {
+    for &at in &places {
+        let Some(table) = spool.tables.get(at) else { continue };
         let shape = shapes.get(at).filter(|_| encoding == Encoding::Shape);
         let schema = add_entry(&mut zip, spool, &[at], table.sink.name(), Part::Documents, shape)?;
         add_lines(&mut zip, &format!("{}/generated_schema.jsonl", table.sink.name()), &schema)?;
@@ -73,9 +81,8 @@ pub(crate) fn write(
         documents.insert(table.sink.name().to_owned(), count);
     }
     if spool.has_key_table() {
-        let every: Vec<usize> = (0..spool.tables.len()).collect();
         // Its values are texts only, which every encoding writes the same.
-        add_entry(&mut zip, spool, &every, LEGACY_IDS_TABLE, Part::Keys, None)?;
+        add_entry(&mut zip, spool, &places, LEGACY_IDS_TABLE, Part::Keys, None)?;
         let schema = match encoding {
             Encoding::Uniform => UNIFORM_SCHEMA.to_vec(),
             Encoding::Shape => TableShape::of_keys().schema(),

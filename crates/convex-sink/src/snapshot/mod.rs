@@ -9,6 +9,8 @@
 mod archive;
 mod chunk;
 mod closure;
+mod import;
+mod import_client;
 mod numbers;
 mod shape;
 mod sink;
@@ -18,6 +20,7 @@ mod validate;
 mod zip;
 
 pub use archive::{Archive, Encoding};
+pub use import::{Import, ImportMode, ImportNews, ImportOutcome};
 pub use numbers::TableNumbers;
 pub use sink::SnapshotSink;
 pub(crate) use uniform::CREATION_TIME;

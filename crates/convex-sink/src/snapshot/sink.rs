@@ -1,5 +1,6 @@
 //! [`SnapshotSink`]: records as lines of an archive.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -131,27 +132,37 @@ impl SnapshotSink {
         &self.numbers
     }
 
-    /// The archive that was finished before, where its file is still whole.
+    /// The archive that was finished before, where its file is still whole and holds these tables, by their names at the
+    /// source.
     ///
     /// # Errors
     /// `Io`; `State` for a file of another format.
-    pub fn finished_archive(&self) -> Result<Option<(PathBuf, Archive)>> {
+    pub fn finished_archive(&self, tables: &[TableName]) -> Result<Option<(PathBuf, Archive)>> {
         let path = self.folder.join(ARCHIVE);
         let archive: Option<Archive> = read_json(&self.folder.join(ARCHIVE_FILE))?;
-        let is_whole = |archive: &Archive| fs::metadata(&path).is_ok_and(|file| file.len() == archive.bytes);
+        let planned = self.plan.tables.iter().filter(|table| tables.contains(&table.source));
+        let mut wanted: BTreeSet<&str> = planned.map(|table| table.sink.name()).collect();
+        wanted.extend(self.shared.spool.has_key_table().then_some(LEGACY_IDS_TABLE));
+        let is_whole = |archive: &Archive| {
+            archive.documents.keys().map(String::as_str).eq(wanted.iter().copied())
+                && fs::metadata(&path).is_ok_and(|file| file.len() == archive.bytes)
+        };
         Ok(archive.filter(is_whole).map(|archive| (path.clone(), archive)))
     }
 
-    /// Writes the archive, in which exactly the documents are that were written and not withdrawn.
+    /// Writes the archive of some tables, by their names at the source; in it are exactly the documents that were written
+    /// and not withdrawn.
     ///
     /// # Errors
     /// `Io`; `State` for chunks that are not what was written.
-    pub async fn finish_archive(&self, encoding: Encoding) -> Result<(PathBuf, Archive)> {
+    pub async fn finish_archive(&self, tables: &[TableName], encoding: Encoding) -> Result<(PathBuf, Archive)> {
         let path = self.folder.join(ARCHIVE);
         let (shared, numbers, target) = (self.shared.clone(), self.numbers.clone(), path.clone());
+        let included = tables.to_vec();
         let shapes: Vec<TableShape> =
             self.plan.tables.iter().map(|table| TableShape::of(table, &self.plan.sink)).collect();
-        let archive = blocking(move || archive::write(&shared.spool, &numbers, &shapes, &target, encoding)).await?;
+        let archive =
+            blocking(move || archive::write(&shared.spool, &numbers, &shapes, &included, &target, encoding)).await?;
         write_json(&self.folder.join(ARCHIVE_FILE), &archive)?;
         Ok((path, archive))
     }

@@ -7,6 +7,7 @@ mod plan;
 mod report;
 mod run;
 mod schema;
+mod snapshot;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -8,12 +8,13 @@ use migrate_core::layer::{Bisect, DryRun, Limit, Retry, RetryPolicy, Timeout};
 use migrate_core::names::TableName;
 use migrate_core::observe::{Fanout, Observer};
 use migrate_core::pipeline::{Pipeline, Stop};
-use migrate_core::plan::{MigrateConfig, Plan};
+use migrate_core::plan::{MigrateConfig, Plan, WriteMethod};
 use migrate_core::report::{Report, ReportBuilder};
 use migrate_core::state::{MemoryState, SqliteState, StateStore};
 use migrate_core::{Error, ErrorKind, Result, Sink, Source};
 use supabase_source::SupabaseSource;
 
+use super::snapshot::{Asked, Snapshot, SnapshotArguments};
 use super::{ProjectArguments, fail, help, supabase};
 use crate::environment::Environment;
 use crate::progress::Progress;
@@ -29,6 +30,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-run", "migrate, or go on"),
     ("migrate-run --tables orders,order_lines", "these tables only"),
     ("migrate-run --fresh", "go through all rows once more"),
+    ("migrate-run --out snapshot.zip", "with convex.write = \"snapshot\": the archive only"),
     ("migrate-run --json --quiet > report.json", "in a script"),
 ];
 
@@ -84,6 +86,8 @@ pub(super) struct Arguments {
     /// Row-level security hides rows from a publishable or anon key, and nothing tells how many.
     #[arg(long)]
     allow_partial: bool,
+    #[command(flatten)]
+    snapshot: SnapshotArguments,
 }
 
 pub(super) async fn main(arguments: Arguments) -> u8 {
@@ -92,12 +96,15 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         Err(code) => return code,
     };
     let prepared = prepare(&arguments, &config).await;
-    let run = match prepared {
+    let mut run = match prepared {
         Ok(run) => run,
         Err(error) => return fail(&error, exit::of_setup(&error)),
     };
     listen(run.pipeline.stop());
-    let result = run.pipeline.run().await;
+    let result = match run.snapshot.take() {
+        Some(snapshot) => snapshot.run(&run.pipeline, &arguments.tables, &run.builder).await,
+        None => run.pipeline.run().await,
+    };
     if let Some(progress) = &run.progress {
         progress.finish();
     }
@@ -111,11 +118,13 @@ struct Run {
     progress: Option<Arc<Progress>>,
     state: Arc<dyn StateStore>,
     folder: Option<RunFolder>,
+    snapshot: Option<Snapshot>,
 }
 
 /// Everything up to the first write: files, keys, both sides' checks, and last the run folder.
 async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
     let plan: Plan = files::read_current(&arguments.project.plan(), "migrate-plan")?;
+    arguments.snapshot.check(&plan)?;
     let environment = Environment::read(arguments.project.folder())?;
     let mut settings = supabase(&environment, config, arguments.allow_partial)?;
     settings.filters = plan
@@ -124,8 +133,9 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
         .filter_map(|table| table.filter.clone().map(|filter| (table.read_from().clone(), filter)))
         .collect();
     let source = SupabaseSource::new(settings)?;
-    let sink = convex(&environment, config, &plan)?;
-    confirm_production(arguments, &sink)?;
+    let convex = convex(&environment, config, &plan);
+    let is_production = convex.as_ref().is_ok_and(ConvexSettings::is_production_key);
+    confirm_production(arguments, is_production)?;
     let progress = Progress::new(arguments.quiet).map(Arc::new);
     let builder =
         Arc::new(ReportBuilder::start(concat!("migrate-run ", env!("CARGO_PKG_VERSION")), &plan, arguments.dry_run));
@@ -137,9 +147,23 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
     let calls = plan.run.in_flight.max(1);
     let source = Limit::new(source, plan.run.tables_in_parallel.max(1));
     let source: Arc<dyn Source> = Arc::new(Retry::new(Timeout::new(source, SOURCE_TIMEOUT), policy, observer.clone()));
-    let layered = Retry::new(Timeout::new(Limit::new(sink, calls), SINK_TIMEOUT), policy, observer.clone());
-    let sink: Arc<dyn Sink> =
-        if arguments.dry_run { Arc::new(DryRun::new(layered)) } else { Arc::new(Bisect::new(layered)) };
+    let layers = |settings: ConvexSettings| {
+        let sink = Limit::new(ConvexSink::new(settings)?, calls);
+        Ok(Retry::new(Timeout::new(sink, SINK_TIMEOUT), policy, observer.clone()))
+    };
+    let mut snapshot = None;
+    let sink: Arc<dyn Sink> = if plan.sink.write == WriteMethod::Snapshot {
+        let lookups = |settings| Ok(Arc::new(layers(settings)?) as Arc<dyn Sink>);
+        let asked = Asked { yes: arguments.yes, quiet: arguments.quiet, dry_run: arguments.dry_run };
+        let prepared = Snapshot::prepare(&arguments.snapshot, asked, &plan, convex, lookups).await?;
+        let sink = prepared.sink()?;
+        snapshot = Some(prepared);
+        sink
+    } else if arguments.dry_run {
+        Arc::new(DryRun::new(layers(convex?)?))
+    } else {
+        Arc::new(Bisect::new(layers(convex?)?))
+    };
 
     // The checks come before the state: a run that cannot begin leaves nothing behind.
     let check = Pipeline::new(plan.clone(), source.clone(), sink.clone(), Arc::new(MemoryState::new()));
@@ -153,8 +177,17 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Run> {
         (Some(folder), Arc::new(state))
     };
     state.bind(&plan.fingerprint).await?;
-    let pipeline = with_options(Pipeline::new(plan.clone(), source, sink, state.clone()), arguments).observer(observer);
-    Ok(Run { plan, pipeline, builder, progress, state, folder })
+    let pipeline = if let Some(snapshot) = &mut snapshot {
+        if let Some(folder) = &folder {
+            snapshot.open(&plan, folder.path())?;
+        }
+        let sink = snapshot.sink()?;
+        Pipeline::new(plan.clone(), source, sink.clone(), state.clone()).derived_ids(sink)
+    } else {
+        Pipeline::new(plan.clone(), source, sink, state.clone())
+    };
+    let pipeline = with_options(pipeline, arguments).observer(observer);
+    Ok(Run { plan, pipeline, builder, progress, state, folder, snapshot })
 }
 
 /// A plan is for the schema it was made for: what has changed since would be lost or refused row by row.
@@ -187,7 +220,7 @@ fn with_options(mut pipeline: Pipeline, arguments: &Arguments) -> Pipeline {
     pipeline
 }
 
-fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan) -> Result<ConvexSink> {
+fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan) -> Result<ConvexSettings> {
     let url = environment.convex_url(config.convex.url.as_deref())?;
     let mut settings = if plan.sink.public_functions {
         ConvexSettings::with_secret(url, environment.migration_secret()?)
@@ -202,13 +235,13 @@ fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan) -> Res
     settings.lookup_tables = plan.adopted.iter().map(|table| (table.sink.clone(), table.index.clone())).collect();
     let linked = plan.tables.iter().filter(|table| table.cut_fields().next().is_some());
     settings.patch_tables = linked.map(|table| table.sink.clone()).collect();
-    ConvexSink::new(settings)
+    Ok(settings)
 }
 
 /// A production deployment wants a word typed, or `--yes`.
-fn confirm_production(arguments: &Arguments, sink: &ConvexSink) -> Result<()> {
+fn confirm_production(arguments: &Arguments, is_production: bool) -> Result<()> {
     use std::io::IsTerminal as _;
-    if arguments.yes || arguments.dry_run || !sink.is_production_key() {
+    if arguments.yes || arguments.dry_run || arguments.snapshot.only_writes_a_file() || !is_production {
         return Ok(());
     }
     let refused = Error::new(ErrorKind::Config, "write into a production deployment without being told to")

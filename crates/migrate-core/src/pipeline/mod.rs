@@ -20,12 +20,12 @@ pub use stop::Stop;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
-use crate::observe::{Fanout, Observer};
+use crate::observe::{Fanout, Observer, TableStatus};
 use crate::plan::{Plan, PlanTable};
 use crate::resolve::{AdoptedIds, ChainResolver, DerivedIds, IdResolver, StoredIds};
 use crate::sink::{IdAssignment, Sink};
 use crate::source::Source;
-use crate::state::StateStore;
+use crate::state::{Checkpoint, PartitionId, Progress, StateStore};
 use crate::transform::Transform;
 use run::{MakeTransform, Shared};
 
@@ -143,6 +143,41 @@ impl Pipeline {
         self.source.check().await?;
         let tables: Vec<TableName> = self.plan.tables.iter().map(|table| table.sink.clone()).collect();
         self.sink.check(&tables).await
+    }
+
+    /// The plan's tables, by their names at the source.
+    #[must_use]
+    pub fn planned_tables(&self) -> Vec<TableName> {
+        self.plan.tables.iter().map(|table| table.source.clone()).collect()
+    }
+
+    /// The tables of the plan that are read to their ends, and of which nothing is left to do.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn done_tables(&self) -> Result<Vec<TableName>> {
+        let mut done = Vec::new();
+        for table in &self.plan.tables {
+            let partitions = self.state.partitions(&table.source).await?;
+            let is_done = |(_, checkpoint): &(PartitionId, Checkpoint)| checkpoint.progress == Progress::Done;
+            if !partitions.is_empty() && partitions.iter().all(is_done) {
+                done.push(table.source.clone());
+            }
+        }
+        Ok(done)
+    }
+
+    /// Tells the observer what earlier runs made durable, without reading or writing anything.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn recall(&self) -> Result<()> {
+        let done = self.done_tables().await?;
+        for table in &self.plan.tables {
+            let status = if done.contains(&table.source) { TableStatus::Complete } else { TableStatus::NotSelected };
+            run::recall(&*self.state, &*self.observer, &table.source, status, None).await?;
+        }
+        Ok(())
     }
 
     /// Runs to the end, to the first error, or to a stop.

@@ -187,12 +187,23 @@ async fn close_all(
 
 /// Tells of a table that has no turn in this run, with what earlier runs made durable of it.
 async fn leave_out(shared: &Shared, table: &TableName, status: TableStatus, error: Option<String>) -> Result<()> {
+    recall(&*shared.state, &*shared.observer, table, status, error).await
+}
+
+/// Tells of a table by what the state knows of it.
+pub(super) async fn recall(
+    state: &dyn StateStore,
+    observer: &dyn Observer,
+    table: &TableName,
+    status: TableStatus,
+    error: Option<String>,
+) -> Result<()> {
     let mut resumed = Totals::default();
-    for (_, checkpoint) in shared.state.partitions(table).await? {
+    for (_, checkpoint) in state.partitions(table).await? {
         resumed.absorb(&checkpoint.totals);
     }
-    shared.observer.on_event(&Event::TableStarted { table: table.clone(), expected: None, resumed: Box::new(resumed) });
-    finished(shared, table, status, None, error);
+    observer.on_event(&Event::TableStarted { table: table.clone(), expected: None, resumed: Box::new(resumed) });
+    observer.on_event(&Event::TableFinished { table: table.clone(), status, counted: None, error });
     Ok(())
 }
 

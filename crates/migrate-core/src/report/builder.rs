@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use jiff::{Timestamp, Unit};
 
-use super::{CountReport, Outcome, REPORT_VERSION, RejectReport, Report, ReportTotals, RunCounts, TableReport};
+use super::{
+    CountReport, Outcome, REPORT_VERSION, RejectReport, Report, ReportTotals, RunCounts, SnapshotReport, TableReport,
+};
 use crate::error::{Error, ErrorKind};
 use crate::names::{SourceKey, TableName};
 use crate::observe::{Event, Observer, TableStatus};
@@ -21,6 +23,7 @@ pub struct ReportBuilder {
     timestamp: Timestamp,
     started: Instant,
     tables: Mutex<IndexMap<TableName, TableFold>>,
+    snapshot: Mutex<Option<SnapshotReport>>,
 }
 
 #[derive(Debug, Default)]
@@ -48,11 +51,17 @@ impl ReportBuilder {
             timestamp: Timestamp::now(),
             started: Instant::now(),
             tables: Mutex::new(names.map(|name| (name.clone(), TableFold::default())).collect()),
+            snapshot: Mutex::default(),
         }
     }
 
     fn tables(&self) -> MutexGuard<'_, IndexMap<TableName, TableFold>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of the archive that the documents are in.
+    pub fn snapshot(&self, snapshot: SnapshotReport) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
     }
 
     /// The report as it stands: at the end, or as far as a run got that failed with `error`.
@@ -70,6 +79,7 @@ impl ReportBuilder {
             totals: totals(tables.values()),
             tables,
             duration_seconds: rounded_seconds(self.started.elapsed()),
+            snapshot: self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
         report.outcome = match error {
             Some(error) if error.kind() == ErrorKind::Interrupted => Outcome::Interrupted,

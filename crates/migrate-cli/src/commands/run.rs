@@ -30,7 +30,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-run", "migrate, or go on"),
     ("migrate-run --tables orders,order_lines", "these tables only"),
     ("migrate-run --fresh", "go through all rows once more"),
-    ("migrate-run --out snapshot.zip", "with convex.write = \"snapshot\": the archive only"),
+    ("migrate-run --out snapshot.zip", "a snapshot: write the archive only"),
     ("migrate-run --json --quiet > report.json", "in a script"),
 ];
 

@@ -24,21 +24,22 @@ const TOLD_PERCENT: u64 = 10;
 /// Choices for a snapshot.
 #[derive(Debug, Args)]
 pub(super) struct SnapshotArguments {
-    /// With convex.write = "snapshot": write the archive to this file, and import nothing
+    /// Snapshot: write the archive there, import nothing
     ///
-    /// `npx convex import FILE` imports it. The tables' numbers, which the documents' ids are made of, are read from the
+    /// For convex.write = "snapshot" in migrate.toml. `npx convex import FILE` imports it. The tables' numbers, which the documents' ids are made of, are read from the
     /// deployment; without CONVEX_URL and its key, they are those of a new deployment, in which no table was ever made.
     #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// With convex.write = "snapshot": what becomes of documents that the tables hold already
+    /// Snapshot: what becomes of documents that are there
     ///
-    /// `require-empty`, the default, refuses the import where a table has any. `replace` drops them in the moment in which the new ones
+    /// For convex.write = "snapshot" in migrate.toml. `require-empty`, the default, refuses the import where a table has any. `replace` drops them in the moment in which the new ones
     /// are there. `append` keeps them; it is not all or nothing.
     #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
     import_mode: Option<Mode>,
     /// With --out: the tables' numbers, where no deployment can be asked
-    #[arg(long, value_delimiter = ',', value_name = "TABLE=NUMBER,…", requires = "out", value_parser = table_number)]
+    #[arg(long, value_delimiter = ',', value_name = "TABLE=N,…", requires = "out", value_parser = table_number)]
+    #[arg(hide_short_help = true)]
     table_numbers: Vec<(String, u32)>,
 }
 

@@ -4,7 +4,7 @@
 //! what the plan says of a missing parent is done to it as if it came after its parent. That may leave further rows
 //! without their parents, until none is left.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::batch::Prepared;
@@ -18,6 +18,7 @@ use crate::record::{Record, RecordShape, RejectCode, RowError};
 use crate::reject::Reject;
 use crate::resolve::{ClosedIds, DerivedIds};
 use crate::sink::{WriteBatch, WriteMode, WriteOutcome, WriteRecord};
+use crate::source::{Cursor, KeyRange, PageRequest};
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
 
 /// A table that was read to its end.
@@ -30,7 +31,12 @@ pub(super) struct ClosingTable {
     delta: Totals,
     /// Rows that were written and are not any more.
     withdrawn: u64,
+    /// Where the last page began that rows without their parents were found in.
+    place: Option<Cursor>,
 }
+
+/// Rows that are looked up one by one by their keys; more are found faster by reading the table's pages again.
+const FETCH_AT_MOST: usize = 100;
 
 impl ClosingTable {
     pub(super) fn new(
@@ -48,7 +54,15 @@ impl ClosingTable {
             fields: columns.to_vec(),
             key: table.key.iter().filter_map(position).collect(),
         };
-        Self { table, preparer, shape: Arc::new(shape), partitions, delta: Totals::default(), withdrawn: 0 }
+        Self {
+            table,
+            preparer,
+            shape: Arc::new(shape),
+            partitions,
+            delta: Totals::default(),
+            withdrawn: 0,
+            place: None,
+        }
     }
 
     /// Rows that an earlier run counted already are not counted again.
@@ -58,27 +72,80 @@ impl ClosingTable {
 
     /// Does to rows without their parents what the plan says.
     async fn close(&mut self, shared: &Shared, derived: &dyn DerivedIds, keys: &[SourceKey]) -> Result<()> {
-        let table = self.table.clone();
-        let read = shared.source.fetch(table.read_from(), keys, self.preparer.columns()).await?;
-        if read.len() != keys.len() {
-            return Err(Error::new(ErrorKind::Protocol, "match fetched rows to the keys asked for")
-                .with_context("table", &table.source));
+        let mut open: HashSet<SourceKey> = keys.iter().cloned().collect();
+        if keys.len() <= FETCH_AT_MOST {
+            let found = self.fetch(shared, keys).await?;
+            self.settle(shared, derived, &mut open, found).await?;
         }
-        let mut rejects = Vec::new();
-        let mut found = Vec::with_capacity(keys.len());
-        for (key, record) in keys.iter().zip(read) {
-            let record = record.map(|record| Record { shape: self.shape.clone(), values: record.values });
-            // A table may be read by another key than the one that single rows are fetched by.
-            match record.filter(|record| record.key().is_ok_and(|read| read == *key)) {
-                Some(record) => found.push(record),
-                None => rejects.push(self.gone(key)),
+        // Rows come in the order they were read in, mostly: the next ones are behind the last ones.
+        for start in [self.place.take(), None] {
+            let mut after = start;
+            while !open.is_empty() {
+                if shared.stop.is_requested() {
+                    return Err(super::table::stopped());
+                }
+                let page = shared.source.read_page(self.request(shared, after.clone())).await?;
+                if page.records.is_empty() {
+                    break;
+                }
+                let is_open = |record: &Record| record.key().is_ok_and(|key| open.contains(&key));
+                let found: Vec<Record> = page.records.into_iter().filter(is_open).collect();
+                if !found.is_empty() {
+                    self.place = after;
+                }
+                self.settle(shared, derived, &mut open, found).await?;
+                after = page.next;
             }
         }
-        let mut withdrawn: Vec<SourceKey> = rejects.iter().map(|reject| reject.key.clone()).collect();
+        let gone: Vec<Reject> = open.iter().map(|key| self.gone(key)).collect();
+        let keys: Vec<SourceKey> = open.into_iter().collect();
+        self.withdraw(shared, derived, keys, gone).await
+    }
+
+    fn request(&self, shared: &Shared, after: Option<Cursor>) -> PageRequest {
+        PageRequest {
+            table: self.table.read_from().clone(),
+            columns: self.preparer.columns().clone(),
+            key: self.table.key.as_slice().into(),
+            range: KeyRange::all(),
+            after,
+            limit: shared.plan.run.page_rows.max(1),
+        }
+    }
+
+    /// The rows with these keys, as far as single rows can be read: a table may be read by another key than the one
+    /// that they are looked up by.
+    async fn fetch(&self, shared: &Shared, keys: &[SourceKey]) -> Result<Vec<Record>> {
+        let read = match shared.source.fetch(self.table.read_from(), keys, self.preparer.columns()).await {
+            Err(error) if error.kind() == ErrorKind::Config => return Ok(Vec::new()),
+            read => read?,
+        };
+        let keyed = keys.iter().zip(read).filter_map(|(key, record)| {
+            let record = Record { shape: self.shape.clone(), values: record?.values };
+            record.key().is_ok_and(|read| read == *key).then_some(record)
+        });
+        Ok(keyed.collect())
+    }
+
+    /// Prepares rows again, and writes or withdraws what comes of them.
+    async fn settle(
+        &mut self,
+        shared: &Shared,
+        derived: &dyn DerivedIds,
+        open: &mut HashSet<SourceKey>,
+        found: Vec<Record>,
+    ) -> Result<()> {
+        let mut withdrawn: Vec<SourceKey> = Vec::new();
+        let mut rejects: Vec<Reject> = Vec::new();
         let mut records: Vec<WriteRecord> = Vec::new();
         let mut originals: Vec<Record> = Vec::new();
         let kept = found.clone();
         for (PreparedRow { row, misses, .. }, original) in self.preparer.prepare(found).await?.into_iter().zip(kept) {
+            let Ok(key) = original.key() else { continue };
+            // Rows of one key became one document.
+            if !open.remove(&key) {
+                continue;
+            }
             for (reference, key) in &misses {
                 self.delta.reference_misses.entry(reference.clone()).or_default().add(key);
             }
@@ -89,26 +156,39 @@ impl ClosingTable {
                 }
                 Prepared::Skipped => {
                     self.delta.skipped += 1;
-                    withdrawn.extend(original.key().ok());
+                    withdrawn.push(key);
                 }
                 Prepared::Rejected(reject) => {
-                    withdrawn.push(reject.key.clone());
+                    withdrawn.push(key);
                     rejects.push(*reject);
                 }
             }
         }
         if !records.is_empty() {
-            let batch = WriteBatch { table: &table.sink, mode: WriteMode::Upsert, records: &records };
+            let batch = WriteBatch { table: &self.table.sink, mode: WriteMode::Upsert, records: &records };
             let outcomes = shared.sink.write_batch(batch).await?;
             for ((record, original), outcome) in records.into_iter().zip(&originals).zip(outcomes) {
                 if let WriteOutcome::Rejected(error) = outcome {
                     withdrawn.push(record.key.clone());
-                    rejects.push(Reject::new(&table.source, record.key, original, error));
+                    rejects.push(Reject::new(&self.table.source, record.key, original, error));
                 }
             }
         }
-        derived.withdraw(&table.source, &withdrawn).await?;
-        self.withdrawn += u64::try_from(withdrawn.len()).unwrap_or(u64::MAX);
+        self.withdraw(shared, derived, withdrawn, rejects).await
+    }
+
+    async fn withdraw(
+        &mut self,
+        shared: &Shared,
+        derived: &dyn DerivedIds,
+        keys: Vec<SourceKey>,
+        rejects: Vec<Reject>,
+    ) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        derived.withdraw(&self.table.source, &keys).await?;
+        self.withdrawn += u64::try_from(keys.len()).unwrap_or(u64::MAX);
         for reject in &rejects {
             self.delta.rejected += 1;
             self.delta.reject_codes.entry(reject.code).or_default().add(&reject.key);
@@ -124,7 +204,7 @@ impl ClosingTable {
     fn gone(&self, key: &SourceKey) -> Reject {
         let error = RowError::new(
             RejectCode::ReferenceMissing,
-            "a row that it refers to is not in the sink, and it cannot be read again by its key to see which",
+            "a row that it refers to is not in the sink, and it is not at the source any more to see which",
         );
         let nothing = Record {
             shape: Arc::new(RecordShape { table: self.table.source.clone(), fields: Vec::new(), key: Vec::new() }),
@@ -168,7 +248,7 @@ pub(super) async fn close_references(
 ) -> Result<()> {
     let places: HashMap<TableName, usize> =
         tables.iter().enumerate().map(|(at, table)| (table.table.source.clone(), at)).collect();
-    let limit = shared.batch_records();
+    let limit = shared.batch_records().max(shared.plan.run.page_rows);
     loop {
         if shared.stop.is_requested() {
             return Err(super::table::stopped());

@@ -87,7 +87,7 @@ fn maker(stream: &str, table: &str) -> IdMaker {
 #[test]
 fn derived_ids_are_a_documented_hash() {
     let id = maker("supabase", "orders").id(&SourceKey::from("7"));
-    let hex: String = id.internal()[..14].iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = migrate_core::catalog::hex(&id.internal()[..14]);
     assert_eq!(hex, "702ca47d5c6db58da8e8fc3b7255");
     assert_eq!(id.internal()[14..], 20_000_u16.to_be_bytes());
 }

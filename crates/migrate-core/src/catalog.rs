@@ -72,6 +72,7 @@ impl Catalog {
 }
 
 /// Bytes in hex.
+#[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

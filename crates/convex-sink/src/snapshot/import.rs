@@ -177,16 +177,15 @@ impl Import {
         news: impl Fn(ImportNews),
     ) -> Result<ImportOutcome> {
         let known = self.known(sha256, record).await?;
-        let id = match known {
-            Some(id) => id,
-            None => {
-                self.wait_for_others(&news).await?;
-                numbers.check(&self.retry(|| self.client.table_numbers()).await?)?;
-                let id = self.upload(archive, &news).await?;
-                let file = ImportFile { import_id: id.clone(), sha256: sha256.to_owned(), mode: self.mode };
-                write_record(record, &file)?;
-                id
-            }
+        let id = if let Some(id) = known {
+            id
+        } else {
+            self.wait_for_others(&news).await?;
+            numbers.check(&self.retry(|| self.client.table_numbers()).await?)?;
+            let id = self.upload(archive, &news).await?;
+            let file = ImportFile { import_id: id.clone(), sha256: sha256.to_owned(), mode: self.mode };
+            write_record(record, &file)?;
+            id
         };
         let outcome = self.follow(&id, confirm, news).await;
         if outcome.as_ref().is_err_and(|error| error.disposition() == Disposition::Abort) {

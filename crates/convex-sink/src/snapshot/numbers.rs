@@ -102,7 +102,7 @@ mod tests {
     fn every_table_needs_a_number_of_its_own() {
         let numbers = TableNumbers::new([("a".to_owned(), 10_001), ("b".to_owned(), 10_001)]);
         assert_eq!(numbers.of(["a"]).unwrap().get("a"), Some(10_001));
-        assert!(numbers.of(["a", "c"]).unwrap_err().to_string().contains("c"));
+        assert!(numbers.of(["a", "c"]).unwrap_err().to_string().contains('c'));
         assert_eq!(numbers.of(["a", "b"]).unwrap_err().kind(), ErrorKind::Config);
     }
 

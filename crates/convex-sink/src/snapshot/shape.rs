@@ -5,6 +5,8 @@
 //! `"-Infinity"`. The shape says which texts are none. Source: `shape_inference/src/pretty.rs` and `export_context.rs`
 //! of the Convex backend.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use migrate_core::plan::{FieldType, LegacyIds, PlanTable, SinkPlan};
@@ -67,7 +69,7 @@ impl TableShape {
     pub(crate) fn schema(&self) -> Vec<u8> {
         let mut shape = format!("{{\"_id\": string, \"{CREATION_TIME}\"?: normalfloat64");
         for (name, texts) in &self.fields {
-            shape.push_str(&format!(", \"{name}\"?: {}", texts.text()));
+            let _ = write!(shape, ", \"{name}\"?: {}", texts.text()); // writing to a String cannot fail
         }
         shape.push('}');
         format!("{}\n", Json::String(shape)).into_bytes()

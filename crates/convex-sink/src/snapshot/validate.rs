@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn what_the_schema_takes() {
         let name = ("name", Value::text("a"));
-        assert!(check(&[name.clone()]).is_ok());
+        assert!(check(std::slice::from_ref(&name)).is_ok());
         assert!(check(&[name.clone(), ("state", Value::Null), ("any", Value::Int64(1))]).is_ok());
         assert!(
             check(&[name.clone(), ("state", Value::text("open")), ("all", Value::Array(vec![Value::Null]))]).is_ok()

@@ -156,15 +156,14 @@ async fn close_all(
     failure: Option<Error>,
 ) -> Result<()> {
     let tables: Vec<Arc<PlanTable>> = open.iter().map(|run| run.table.clone()).collect();
-    let closed = match failure {
-        Some(error) => Err(error),
-        None => {
-            let closing = |run: TableRun| ClosingTable::new(shared, derived, run.table, run.partitions);
-            let mut closing: Vec<ClosingTable> = open.into_iter().map(closing).collect();
-            match close_references(shared, &**derived, &mut closing).await {
-                Ok(()) => closing::finish(shared, closing).await,
-                Err(error) => Err(error),
-            }
+    let closed = if let Some(error) = failure {
+        Err(error)
+    } else {
+        let closing = |run: TableRun| ClosingTable::new(shared, derived, run.table, run.partitions);
+        let mut closing: Vec<ClosingTable> = open.into_iter().map(closing).collect();
+        match close_references(shared, &**derived, &mut closing).await {
+            Ok(()) => closing::finish(shared, closing).await,
+            Err(error) => Err(error),
         }
     };
     match closed {

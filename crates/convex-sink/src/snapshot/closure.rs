@@ -253,3 +253,110 @@ fn bury_earlier(spool: &Spool, twice: &HashSet<u128>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use migrate_core::Source as _;
+    use migrate_core::catalog::ScalarKind;
+    use migrate_core::plan::{Plan, build_plan, read_config};
+    use migrate_core::record::{Record, RecordShape};
+    use migrate_core::sink::WriteRecord;
+    use migrate_core::testing::{MemorySource, column, table};
+    use migrate_core::value::Value;
+
+    use super::*;
+    use crate::CONVEX_RULES;
+    use crate::snapshot::TableNumbers;
+
+    async fn plan() -> Plan {
+        let source = MemorySource::new(1);
+        let columns = ["id", "next"].map(|name| column(name, ScalarKind::Text)).to_vec();
+        source.insert(table("nodes", &["id"], columns).unwrap(), Vec::new());
+        let config = "[convex]\nwrite = \"snapshot\"\n[tables.nodes]\ncolumns.next.references = \"nodes\"";
+        let config = read_config("migrate.toml", config).unwrap();
+        build_plan(&config, &source.discover().await.unwrap(), &CONVEX_RULES).unwrap()
+    }
+
+    /// A row that refers to another, or to none.
+    fn row(spool: &Spool, key: usize, next: Option<usize>) -> WriteRecord {
+        let nodes = &spool.tables[0];
+        let id = |key: usize| nodes.ids.id(&SourceKey::from(key.to_string().as_str())).to_string();
+        let next = next.map_or(Value::Absent, |next| Value::text(id(next)));
+        let shape = RecordShape { table: nodes.sink.clone(), fields: vec!["next".into()], key: vec![] };
+        let values = vec![next];
+        WriteRecord {
+            key: SourceKey::from(key.to_string().as_str()),
+            id: None,
+            record: Record { shape: Arc::new(shape), values },
+        }
+    }
+
+    fn write(spool: &Spool, rows: &[WriteRecord]) {
+        let (lines, written) = spool.encode(&spool.tables[0], rows);
+        assert!(written.iter().all(Result::is_ok));
+        spool.append(&spool.tables[0], lines).unwrap();
+    }
+
+    fn keys(found: Vec<(TableName, SourceKey)>) -> BTreeSet<String> {
+        found.into_iter().map(|(_, key)| key.to_string()).collect()
+    }
+
+    /// However few ids are held at once, the same rows are found, at most as many as asked for.
+    #[tokio::test]
+    async fn ranges_of_ids_find_what_all_at_once_would() {
+        const ROWS: usize = 500;
+        let plan = plan().await;
+        for ids_at_once in [1, 3, 64, 1 << 20] {
+            let folder = tempfile::tempdir().unwrap();
+            let numbers = TableNumbers::of_new_deployment(["nodes"]);
+            let spool = Spool::open(&plan, &numbers, folder.path()).unwrap();
+            let rows: Vec<WriteRecord> = (0..ROWS).map(|key| row(&spool, key, Some(key * 3))).collect();
+            rows.chunks(40).for_each(|rows| write(&spool, rows));
+            // A batch that was written again counts once.
+            write(&spool, &rows[..40]);
+            let mut closure = Closure::holding(ids_at_once);
+            let mut found = BTreeSet::new();
+            loop {
+                let rows = closure.unclosed(&spool, 30).unwrap();
+                if rows.is_empty() {
+                    break;
+                }
+                assert!(rows.len() <= 30);
+                let ids: Vec<u128> =
+                    rows.iter().map(|(_, key)| u128::from_be_bytes(spool.tables[0].ids.id(key).internal())).collect();
+                closure.withdraw(&spool, &ids).unwrap();
+                let rows = keys(rows);
+                assert!(found.is_disjoint(&rows), "a row is given out once");
+                found.extend(rows);
+            }
+            // What leads out of the rows, in however many steps: all but the row that refers to itself.
+            let expected: BTreeSet<String> = (1..ROWS).map(|key| key.to_string()).collect();
+            assert_eq!(found, expected, "{ids_at_once}");
+            assert_eq!(spool.tables[0].content().documents(), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_written_instead_counts() {
+        let (plan, folder) = (plan().await, tempfile::tempdir().unwrap());
+        let numbers = TableNumbers::of_new_deployment(["nodes"]);
+        let spool = Spool::open(&plan, &numbers, folder.path()).unwrap();
+        write(&spool, &[row(&spool, 1, Some(2)), row(&spool, 2, None), row(&spool, 3, Some(9))]);
+        let mut closure = Closure::default();
+        assert_eq!(keys(closure.unclosed(&spool, 10).unwrap()), BTreeSet::from(["3".to_owned()]));
+        assert!(closure.unclosed(&spool, 10).is_err(), "a row was neither written nor withdrawn");
+        let instead = row(&spool, 3, Some(8));
+        let id = u128::from_be_bytes(spool.tables[0].ids.id(&instead.key).internal());
+        write(&spool, &[instead]);
+        closure.written(&spool, &[id]);
+        // It leads nowhere again, by another way.
+        assert_eq!(keys(closure.unclosed(&spool, 10).unwrap()), BTreeSet::from(["3".to_owned()]));
+        write(&spool, &[row(&spool, 3, None)]);
+        closure.written(&spool, &[id]);
+        assert_eq!(keys(closure.unclosed(&spool, 10).unwrap()), BTreeSet::new());
+        assert_eq!(spool.tables[0].content().documents(), 3);
+    }
+}

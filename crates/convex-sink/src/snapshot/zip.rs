@@ -252,3 +252,74 @@ impl std::io::Write for HashWriter<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::super::chunk::Piece;
+    use super::*;
+
+    /// Names and texts of the entries, as Python's `zipfile` reads them.
+    fn entries(path: &Path) -> serde_json::Value {
+        const UNZIP: &str = "
+import json, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as archive:
+    assert archive.testzip() is None
+    print(json.dumps({name: archive.read(name).decode() for name in archive.namelist()}))
+";
+        let output = Command::new("python3").args(["-c", UNZIP]).arg(path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn add(zip: &mut ZipWriter, name: &str, at_most: u64, lines: &[&str]) {
+        zip.begin_entry(name, at_most).unwrap();
+        for line in lines {
+            let piece = Piece::pack(line.as_bytes()).unwrap();
+            zip.add(&piece.packed, piece.size).unwrap();
+        }
+        zip.end_entry().unwrap();
+    }
+
+    #[test]
+    fn entries_of_pieces_are_read_by_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zip");
+        let mut zip = ZipWriter::create(&path).unwrap();
+        add(&mut zip, "empty/documents.jsonl", 0, &[]);
+        add(&mut zip, "a/documents.jsonl", 100, &["one\n", "two\n", ""]);
+        // As an entry that may be of 8 GiB is written.
+        add(&mut zip, "large/documents.jsonl", 8 << 30, &["three\n"]);
+        let bytes = zip.finish().unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes);
+        let expected = serde_json::json!({
+            "empty/documents.jsonl": "", "a/documents.jsonl": "one\ntwo\n", "large/documents.jsonl": "three\n",
+        });
+        assert_eq!(entries(&path), expected);
+    }
+
+    /// The file has a hole in front, so that places need more than 32 bits.
+    #[test]
+    fn places_behind_four_gibibytes_are_read_by_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.zip");
+        let mut zip = ZipWriter::create(&path).unwrap();
+        zip.at = 5 << 30;
+        zip.file.seek(SeekFrom::Start(zip.at)).unwrap();
+        add(&mut zip, "a/documents.jsonl", 100, &["one\n"]);
+        add(&mut zip, "b/documents.jsonl", 100, &["two\n"]);
+        assert!(zip.finish().unwrap() > 5 << 30);
+        let expected = serde_json::json!({ "a/documents.jsonl": "one\n", "b/documents.jsonl": "two\n" });
+        assert_eq!(entries(&path), expected);
+    }
+
+    /// The vector of FIPS 180-2.
+    #[test]
+    fn a_file_has_its_published_hash() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("abc");
+        std::fs::write(&path, "abc").unwrap();
+        assert_eq!(sha256_of(&path).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+}

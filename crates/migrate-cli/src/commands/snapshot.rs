@@ -318,7 +318,7 @@ impl Snapshot {
         let line = match news {
             ImportNews::WaitingForOther => "waiting for another import to end".to_owned(),
             ImportNews::Uploading { sent, total } => {
-                let percent = (u128::from(*sent) * 100 / u128::from((*total).max(1))) as u64;
+                let percent = u64::try_from(u128::from(*sent) * 100 / u128::from((*total).max(1))).unwrap_or(100);
                 format!("uploading: {} %", percent - percent % TOLD_PERCENT)
             }
             ImportNews::Reading => "the deployment reads the archive".to_owned(),

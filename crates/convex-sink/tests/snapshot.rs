@@ -318,7 +318,7 @@ fn tangled(rows: usize) -> World {
     let lines: Vec<[String; 3]> = (0..rows)
         .map(|at| {
             let far = (at * 7919 + 13) % (rows + rows / 50);
-            [text(at), text((at + 1) % (rows + 1)), if at % 3 == 0 { NULL.to_owned() } else { text(far) }]
+            [text(at), text((at + 1) % (rows + 1)), if at.is_multiple_of(3) { NULL.to_owned() } else { text(far) }]
         })
         .collect();
     let borrowed: Vec<[&str; 3]> =
@@ -337,13 +337,13 @@ const TANGLED: &str = "[tables.nodes]\ncolumns.far = { references = \"nodes\", o
 
 /// What must come out, computed straight from the rows.
 fn expected(rows: usize) -> (Vec<String>, Vec<String>) {
-    let far = |at: usize| (at % 3 != 0).then_some((at * 7919 + 13) % (rows + rows / 50));
+    let far = |at: usize| (!at.is_multiple_of(3)).then_some((at * 7919 + 13) % (rows + rows / 50));
     let half = rows / 2;
     let mut kept: Vec<bool> = (0..rows).map(|_| true).collect();
     loop {
         let before = kept.clone();
-        for at in 0..rows {
-            kept[at] &= far(at).is_none_or(|to| to < half && before[to]);
+        for (at, kept) in kept.iter_mut().enumerate() {
+            *kept &= far(at).is_none_or(|to| to < half && before[to]);
         }
         if kept == before {
             break;
@@ -387,7 +387,7 @@ async fn a_run_that_fails_at_any_call_is_finished_by_the_next() {
     let config = format!("{SNAPSHOT}[run]\nbatch_records = 10\n{TANGLED}");
     let (nodes, others) = expected(ROWS);
     let mut failed = 0;
-    for (operation, calls) in [("read_page", 12), ("write_batch", 14), ("fetch", 4), ("count", 4)] {
+    for (operation, calls) in [("read_page", 10), ("write_batch", 8), ("fetch", 2), ("count", 2)] {
         for (call, when) in (1..=calls).flat_map(|call| [(call, When::Before), (call, When::After)]) {
             let world = tangled(ROWS);
             let plan = world.plan(&config).await;
@@ -403,7 +403,7 @@ async fn a_run_that_fails_at_any_call_is_finished_by_the_next() {
             assert_eq!(report.tables["nodes"].rejected, (ROWS / 2 - nodes.len()) as u64, "{place}");
         }
     }
-    assert!(failed > 40, "{failed} runs failed");
+    assert!(failed > 25, "{failed} runs failed");
 }
 
 /// The same rows, by mutations into memory and by an archive, where both ways know an order.

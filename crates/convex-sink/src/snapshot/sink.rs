@@ -23,7 +23,7 @@ use super::chunk::{ID_BYTES, io_error};
 use super::closure::Closure;
 use super::numbers::TableNumbers;
 use super::shape::TableShape;
-use super::spool::{self, Spool, SpoolTable};
+use super::spool::{Spool, SpoolTable};
 use crate::document_id::DocumentId;
 use crate::names::LEGACY_IDS_TABLE;
 use crate::size::document_size;
@@ -167,12 +167,14 @@ impl SnapshotSink {
         Ok((path, archive))
     }
 
-    /// Removes what the archive was made of.
+    /// Records of a table, by its name at the source, that were written, each time counted that they were.
     ///
-    /// # Errors
-    /// `Io`.
-    pub fn remove_chunks(&self) -> Result<()> {
-        spool::remove(&self.plan, &self.folder)
+    /// Less than a state says were committed means that the machine stopped before they were on disk.
+    #[must_use]
+    pub fn written(&self, table: &TableName) -> u64 {
+        let place = self.shared.spool.of_source(table);
+        let content = place.and_then(|place| self.shared.spool.tables.get(place)).map(SpoolTable::content);
+        content.map_or(0, |content| content.file.chunks().iter().map(|chunk| u64::from(chunk.rows)).sum())
     }
 
     fn table(&self, place: Option<usize>, name: &TableName) -> Result<&SpoolTable> {

@@ -282,20 +282,3 @@ impl Spool {
 fn path_of(folder: &Path, table: &TableName) -> PathBuf {
     folder.join(format!("{}.chunks", table.name()))
 }
-
-/// Removes the chunks of a plan's tables, which are not needed once the archive is imported.
-///
-/// # Errors
-/// `Io`.
-pub(crate) fn remove(plan: &Plan, folder: &Path) -> Result<()> {
-    for table in &plan.tables {
-        let path = path_of(folder, &table.sink);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(super::chunk::io_error(&path, error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}

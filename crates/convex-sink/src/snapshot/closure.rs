@@ -13,8 +13,8 @@ use super::chunk::{ID_BYTES, REFERENCE_BYTES};
 use super::spool::{Content, Spool};
 use crate::document_id::DocumentId;
 
-/// Ids that are held in memory at once: 32 MiB of them.
-const IDS_AT_ONCE: u64 = 2 * 1024 * 1024;
+/// Ids that are held in memory at once: 16 MiB of them.
+const IDS_AT_ONCE: u64 = 1024 * 1024;
 /// Parents that may be missing. A migration that lacks more of them lacks a table, and should say so.
 const MISSING_AT_MOST: usize = 2 * 1024 * 1024;
 
@@ -187,7 +187,9 @@ impl Closure {
         let mut twice: HashSet<u128> = HashSet::new();
         for range in 0..ranges {
             let in_range = |half: &u64| (u128::from(*half) * u128::from(ranges)) >> 64 == u128::from(range);
-            let mut ids: Vec<u128> = Vec::new();
+            // Hashes spread evenly: one range has hardly more than its share.
+            let share = usize::try_from(rows / ranges).unwrap_or_default();
+            let mut ids: Vec<u128> = Vec::with_capacity(share + share / 50 + 64);
             each_chunk(spool, |content, at| {
                 let Some(chunk) = content.chunk(at) else { return Ok(()) };
                 let bytes = content.file.ids(chunk)?;

@@ -11,7 +11,7 @@ use migrate_core::catalog::{ScalarKind, SourceType};
 use migrate_core::names::{FieldName, SinkId, SourceKey, TableName};
 use migrate_core::plan::{
     Cast, Conversion, FieldType, LegacyIds, NullPolicy, PLAN_VERSION, PlanField, PlanReference, PlanTable, RunConfig,
-    SinkPlan, Unfit,
+    SinkPlan, Unfit, WriteMethod,
 };
 use migrate_core::record::{Record, RecordShape};
 use migrate_core::sink::{WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord};
@@ -75,6 +75,7 @@ fn plan(legacy_ids: LegacyIds, public_functions: bool) -> Plan {
         indexes: vec![],
         filter: None,
         part_of: None,
+        creation_time: None,
         alternate_keys: vec![],
         dropped: vec![],
         not_enforced: vec![],
@@ -95,6 +96,8 @@ fn plan(legacy_ids: LegacyIds, public_functions: bool) -> Plan {
             legacy_id_field: FieldName::from("supabaseId"),
             legacy_ids,
             public_functions,
+            write: WriteMethod::default(),
+            id_stream: None,
         },
         tables: vec![table("people", std::iter::once(name()).chain(cut).collect()), table("pets", vec![name()])],
         adopted: vec![],

@@ -26,6 +26,9 @@ const USER_AGENT: &str = concat!("supabase-to-convex/", env!("CARGO_PKG_VERSION"
 /// answers 400 above that, without saying why.
 pub(crate) const MAX_BODY_BYTES: usize = 14 * 1024 * 1024;
 
+/// The content type of all but a file's bytes.
+pub(crate) const JSON: &str = "application/json";
+
 /// Status that the official client names "UDF failed"; it is read like 200.
 const STATUS_FUNCTION_FAILED: u16 = 560;
 
@@ -57,7 +60,7 @@ struct Answer {
 /// An answer, whole.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    status: StatusCode,
+    pub(crate) status: StatusCode,
     retry_after: Option<Duration>,
     pub(crate) body: Vec<u8>,
     /// Seconds that the deployment's clock is ahead of this machine's; none where it sends no date.
@@ -121,7 +124,7 @@ impl Client {
             FunctionKind::Query => "/api/query",
             FunctionKind::Mutation => "/api/mutation",
         };
-        let reply = self.send(call, Method::POST, path, true, Some(body)).await?;
+        let reply = self.send(call, Method::POST, path, true, Some((JSON, body))).await?;
         let answer = &reply.body;
         if reply.status != StatusCode::OK && reply.status.as_u16() != STATUS_FUNCTION_FAILED {
             return Err(refused(call, &reply));
@@ -208,20 +211,21 @@ impl Client {
         Call { name, writes, key_name: &self.key_name, deploy_command: self.deploy_command }
     }
 
-    async fn send(
+    /// Sends one request with a body of some content type, and reads the whole answer.
+    pub(crate) async fn send(
         &self,
         call: Call<'_>,
         method: Method,
         path: &str,
         with_key: bool,
-        body: Option<Vec<u8>>,
+        body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<Reply> {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).header("Convex-Client", CLIENT);
         if let Some(key) = self.key.as_ref().filter(|_| with_key) {
             request = request.header(AUTHORIZATION, key.clone());
         }
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        if let Some((content_type, body)) = body {
+            request = request.header(CONTENT_TYPE, content_type).body(body);
         }
         let transport = |error| parse_transport(call, &self.host, error);
         let sent = SystemTime::now();
@@ -235,6 +239,6 @@ impl Client {
     }
 }
 
-fn refused(call: Call<'_>, reply: &Reply) -> Error {
+pub(crate) fn refused(call: Call<'_>, reply: &Reply) -> Error {
     parse_system_failure(call, reply.status.as_u16(), reply.retry_after, &reply.body)
 }

@@ -42,6 +42,39 @@ pub struct Report {
     pub totals: ReportTotals,
     /// How long the last run took, rounded.
     pub duration_seconds: u64,
+    /// The archive, where the documents go as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotReport>,
+}
+
+/// All documents as one archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotReport {
+    /// The file.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256, in hex.
+    pub sha256: String,
+    /// How its values are written: `uniform` or `shape`.
+    pub encoding: String,
+    /// Documents in it.
+    pub documents: u64,
+    /// Its import; none where it was only written. Before that, migrated rows are in the file alone.
+    pub import: Option<ImportReport>,
+}
+
+/// A finished import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportReport {
+    /// Its id in the deployment.
+    pub id: String,
+    /// What became of documents that were there: `require_empty`, `replace` or `append`.
+    pub mode: String,
+    /// Documents that it wrote, as the deployment says.
+    pub documents: Option<u64>,
 }
 
 /// How a run ended.

@@ -38,7 +38,7 @@ pub(super) struct SnapshotArguments {
     /// For convex.write = "snapshot" in migrate.toml. `require-empty`, the default, refuses the import where a table has
     /// any. `replace` drops them in the moment in which the new ones are there. `append` keeps them; it is not all or
     /// nothing.
-    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true)]
+    #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true, hide_short_help = true)]
     import_mode: Option<Mode>,
     /// With --out: the tables' numbers, where no deployment can be asked
     #[arg(long, value_delimiter = ',', value_name = "TABLE=N,…", requires = "out", value_parser = table_number)]

@@ -15,6 +15,8 @@ mod redact;
 mod settings;
 mod sink;
 mod size;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use codegen::{AppSchema, GENERATED_MARKER, GeneratedCode, generate};
 pub use names::{CONVEX_RULES, FunctionNames};

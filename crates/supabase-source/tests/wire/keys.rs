@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use migrate_core::{ErrorKind, Source as _};
 use supabase_source::{SupabaseProbe, SupabaseSettings, SupabaseSource};
-use wiremock::matchers::{any, method, path};
+use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::{SECRET, settings, source, table};

@@ -23,9 +23,29 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
 
 /// Types of which each is read in a way of its own.
 const FORMATS: &[&str] = &[
-    "text", "bigint", "numeric", "double precision", "boolean", "uuid", "jsonb", "bytea", "timestamp with time zone",
-    "date", "interval", "oid", "hstore", "tsvector", "money", "geometry", "of_the_users_own", "text[]", "bigint[]",
-    "jsonb[]", "bytea[]", "boolean[]", "of_the_users_own[]",
+    "text",
+    "bigint",
+    "numeric",
+    "double precision",
+    "boolean",
+    "uuid",
+    "jsonb",
+    "bytea",
+    "timestamp with time zone",
+    "date",
+    "interval",
+    "oid",
+    "hstore",
+    "tsvector",
+    "money",
+    "geometry",
+    "of_the_users_own",
+    "text[]",
+    "bigint[]",
+    "jsonb[]",
+    "bytea[]",
+    "boolean[]",
+    "of_the_users_own[]",
 ];
 
 /// Stands in corpora for a row's value.
@@ -139,7 +159,9 @@ pub fn migrate_toml(data: &[u8]) {
                 panic!("a plan of which no code can be made: {error:?}");
             }
         }
-        Err(issues) => ConfigError::from_issues(FILE, text, &issues).iter().for_each(|error| assert_placed(error, text)),
+        Err(issues) => {
+            ConfigError::from_issues(FILE, text, &issues).iter().for_each(|error| assert_placed(error, text))
+        }
     }
 }
 

@@ -9,10 +9,8 @@ use std::path::Path;
 #[test]
 fn every_committed_input_comes_to_an_end() {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
-    let mut folders: Vec<String> = fs::read_dir(&corpora)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut folders: Vec<String> =
+        fs::read_dir(&corpora).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     let mut names: Vec<&str> = targets::TARGETS.iter().map(|(name, _)| *name).collect();
     folders.sort();
     names.sort_unstable();

@@ -10,8 +10,8 @@ use convex_sink::{ConvexSettings, ConvexSink, generate};
 use migrate_core::catalog::{ScalarKind, SourceType};
 use migrate_core::names::{FieldName, SinkId, SourceKey, TableName};
 use migrate_core::plan::{
-    AdoptedTable, Cast, Conversion, FieldType, LegacyIds, NullPolicy, PLAN_VERSION, PlanField, PlanIndex, PlanReference,
-    PlanTable, RunConfig, SinkPlan, Unfit,
+    AdoptedTable, Cast, Conversion, FieldType, LegacyIds, NullPolicy, PLAN_VERSION, PlanField, PlanIndex,
+    PlanReference, PlanTable, RunConfig, SinkPlan, Unfit,
 };
 use migrate_core::record::{Record, RecordShape};
 use migrate_core::sink::{WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord};

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use migrate_tests::local_stack::type_check;
-use migrate_tests::project::Project;
+use migrate_tests::project::{Project, output};
 use serde_json::{Value, json};
 
 const SCHEMA: &str = include_str!("../cases/hostile/schema.sql");
@@ -21,8 +21,10 @@ const ROWS: &str = r#"
         (2, null, null, null, null, null, null, 'infinity');
     insert into "a*/ export const x = 1; /*" select row_number() over (), label, enum_range(null::evil)
         from unnest(enum_range(null::evil)) as label;
-    insert into "line
-break" values (1, E'{"$integer": "x"}', 1), (2, E'\u2028', null);
+    -- PostgREST 12 repeats the table's name in a header, so that one with a line's end has no answer.
+    alter table "line
+break" rename to "line ${break}";
+    insert into "line ${break}" values (1, E'{"$integer": "x"}', 1), (2, E'\u2028', null);
     insert into "'; drop table x; --" values (1, 'x"'), (2, 'y\'), (3, E'z\n'), (4, '</script>');
 "#;
 
@@ -33,10 +35,13 @@ const DOCUMENTS: [(&str, &str); 4] = [
         r#"select """; drop"::text, jsonb_build_object('a_b', "a""b", 'a_b_2', "a'b", 'a_b_3', "a\b", 'field', "*/",
             'x', "${x}", 'field_2', "`") from "</script>" where "../at" is null"#,
     ),
-    ("a_export_const_x_1", r#"select id::text, jsonb_build_object('evil', evil, 'evils', evils) from "a*/ export const x = 1; /*""#),
+    (
+        "a_export_const_x_1",
+        r#"select id::text, jsonb_build_object('evil', evil, 'evils', evils) from "a*/ export const x = 1; /*""#,
+    ),
     (
         "line_break",
-        "select id::text, jsonb_strip_nulls(jsonb_build_object('line_break', \"line\nbreak\", 'ref', ref::text)) from \"line\nbreak\"",
+        "select id::text, jsonb_strip_nulls(jsonb_build_object('line_break', \"line\nbreak\", 'ref', ref::text)) from \"line ${break}\"",
     ),
     (
         "drop_table_x",
@@ -45,7 +50,12 @@ const DOCUMENTS: [(&str, &str); 4] = [
 ];
 
 async fn run(project: &Project, name: &str, arguments: &[&str], code: i32) -> String {
-    let output = project.run(name, arguments).await.unwrap();
+    // The catalog of Postgres has the labels of arrays of enums, too.
+    let port = project.supabase.postgres().port();
+    let database = format!("postgresql://postgres@127.0.0.1:{port}/{}", project.supabase.database());
+    let mut program = project.program(name, arguments);
+    program.env("SUPABASE_DB_URL", database);
+    let output = output(program).await.unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{name} {arguments:?}:\n{text}");
     text
@@ -69,12 +79,7 @@ async fn hostile_names_and_labels_arrive_as_data() {
     let path = folder.path().join("project");
     let sql = vec![SCHEMA.to_owned(), ROWS.to_owned()];
     let mut project = Project::with_tables(&path, sql, CONFIG).await.unwrap();
-    let port = project.supabase.postgres().port();
-    let database = format!("postgresql://postgres@127.0.0.1:{port}/{}", project.supabase.database());
-    let mut discover = project.program("migrate-discover", &[]);
-    discover.env("SUPABASE_DB_URL", database);
-    let output = tokio::task::spawn_blocking(move || discover.output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    run(&project, "migrate-discover", &[], 0).await;
     run(&project, "migrate-plan", &["--write"], 0).await;
     let checked = {
         let path = path.clone();

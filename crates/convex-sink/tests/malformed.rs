@@ -126,8 +126,19 @@ fn any_json() -> impl Strategy<Value = Json> {
         any_text().prop_map(Json::from),
     ];
     let keys = [
-        "status", "value", "errorMessage", "errorData", "code", "index", "message", "id", "outcome", "success",
-        "allowedOps", "isReadOnly", "logLines",
+        "status",
+        "value",
+        "errorMessage",
+        "errorData",
+        "code",
+        "index",
+        "message",
+        "id",
+        "outcome",
+        "success",
+        "allowedOps",
+        "isReadOnly",
+        "logLines",
     ];
     leaf.prop_recursive(4, 24, 6, move |inner| {
         let key = prop_oneof![4 => select(keys.to_vec()).prop_map(str::to_owned), 1 => any::<String>()];
@@ -142,9 +153,9 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
     let envelope = |status: &'static str, field: &'static str| {
         any_json().prop_map(move |value| json!({ "status": status, field: value, "logLines": [CANARY] }))
     };
-    let failed = (any_text(), any_json()).prop_map(|(text, data)| {
-        json!({ "status": "error", "errorMessage": text, "errorData": data, "logLines": [CANARY] })
-    });
+    let failed = (any_text(), any_json()).prop_map(
+        |(text, data)| json!({ "status": "error", "errorMessage": text, "errorData": data, "logLines": [CANARY] }),
+    );
     let whole = prop_oneof![
         2 => any_json(),
         2 => envelope("success", "value"),

@@ -46,7 +46,9 @@ pub fn read_failure(status: u16, headers: &[(&'static str, &[u8])], body: &[u8])
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers: HeaderMap = headers
         .iter()
-        .filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?)))
+        .filter_map(|(name, value)| {
+            Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
+        })
         .collect();
     parse_error(status, &headers, body, &attempt("read a page"))
 }

@@ -24,7 +24,7 @@ fn no_debug_form_shows_a_key() {
         &public,
         &both,
         &SupabaseSource::new(supabase.clone()).unwrap(),
-        &SupabaseSource::new(with_jwt).unwrap(),
+        &SupabaseSource::new(with_jwt.clone()).unwrap(),
         &SupabaseProbe::new(supabase.clone()).unwrap(),
         &PostgresCatalog::new(postgres.clone()).unwrap(),
         &PostgresCatalog::new(postgres.clone()).unwrap().address(),

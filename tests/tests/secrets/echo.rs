@@ -49,7 +49,9 @@ impl EchoServer {
             let answer = match sent.path.as_str() {
                 "/version" => (200, sent.keys.clone()),
                 "/api/check_admin_key" => (200, json!({ "success": true, "echo": sent.keys }).to_string()),
-                _ if is_check => (200, json!({ "status": "success", "value": [], "logLines": [sent.keys] }).to_string()),
+                _ if is_check => {
+                    (200, json!({ "status": "success", "value": [], "logLines": [sent.keys] }).to_string())
+                }
                 _ => refuse(&sent),
             };
             async { answer }
@@ -88,7 +90,9 @@ fn record(sent: &Sent) -> Value {
 /// Ways to refuse a write, each with the record or the key in it.
 pub const REFUSALS: &[(&str, fn(&Sent) -> Answer)] = &[
     ("an error's text", |sent| failed(sent, &format!("Uncaught Error: {} {}", sent.keys, sent.body))),
-    ("a text of two lines", |sent| failed(sent, &format!("Uncaught TypeError: no\nPath: {}\n{}", sent.keys, sent.body))),
+    ("a text of two lines", |sent| {
+        failed(sent, &format!("Uncaught TypeError: no\nPath: {}\n{}", sent.keys, sent.body))
+    }),
     ("an argument validator", |sent| {
         let value = &record(sent)["name"];
         failed(

@@ -146,7 +146,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_that_go_well_leave_nothing() {
     let mut searched = Searched::planned().await;
-    searched.run("migrate-doctor", &[], &[], 4).await;
+    searched.run("migrate-doctor", &[], &[], 0).await;
+    searched.run("migrate-doctor", &["--json"], &[], 0).await;
     for arguments in [&["--dry-run"][..], &[], &["--json"], &["--quiet", "--fresh"]] {
         searched.run("migrate-run", arguments, &[], 3).await;
     }
@@ -157,7 +158,7 @@ async fn runs_that_go_well_leave_nothing() {
     for format in ["text", "markdown", "json"] {
         searched.run("migrate-report", &[&report, "--format", format], &[], 0).await;
     }
-    for arguments in [&["--explain"][..], &["--columns"]] {
+    for arguments in [&["--explain", "people.meta"][..], &["--columns"]] {
         searched.run("migrate-plan", arguments, &[], 0).await;
     }
     searched.run("migrate-schema", &["schemas"], &[], 0).await;
@@ -277,9 +278,13 @@ async fn a_sink_that_repeats_records_and_keys_is_not_repeated() {
             let text = String::from_utf8_lossy(&ended.stderr).into_owned();
             let code = ended.status.code();
             assert!(matches!(code, Some(1 | 3 | 4 | 5)), "{way}: {code:?} {text}");
-            searched.printed.push((format!("{program} {arguments:?} with {way}"), [ended.stdout, ended.stderr].concat()));
+            searched
+                .printed
+                .push((format!("{program} {arguments:?} with {way}"), [ended.stdout, ended.stderr].concat()));
         }
-        searched.run("migrate-doctor", &[], &variables, 4).await;
+        let ended = output(searched.program("migrate-doctor", &[], &variables)).await.unwrap();
+        assert!(matches!(ended.status.code(), Some(0 | 4)), "{way}: {ended:?}");
+        searched.printed.push((format!("migrate-doctor with {way}"), [ended.stdout, ended.stderr].concat()));
     }
     assert!(searched.convex.documents("people").is_empty());
     searched.assert_nothing_leaked(&[]);

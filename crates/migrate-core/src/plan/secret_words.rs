@@ -32,10 +32,8 @@ pub(super) fn hide_in_line(line: &str) -> String {
 fn is_secret(word: &str) -> bool {
     let is_key = ["sb_secret_", "sb_publishable_", "eyJ"].iter().any(|start| word.contains(start));
     let is_deploy_key = word.split_once('|').is_some_and(|(name, secret)| !name.is_empty() && secret.len() >= 8);
-    let has_password = word
-        .split_once("://")
-        .and_then(|(_, rest)| rest.rsplit_once('@'))
-        .is_some_and(|(user, _)| user.contains(':'));
+    let has_password =
+        word.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'));
     is_key || is_deploy_key || has_password
 }
 

@@ -109,8 +109,20 @@ fn any_value() -> impl Strategy<Value = Json> {
     ];
     // Keys of PostgREST's errors and of the OpenAPI document. Names of tables are no secret, so none is the canary.
     let keys = [
-        "code", "message", "hint", "details", "info", "version", "definitions", "properties", "required", "format",
-        "enum", "default", "description", "users",
+        "code",
+        "message",
+        "hint",
+        "details",
+        "info",
+        "version",
+        "definitions",
+        "properties",
+        "required",
+        "format",
+        "enum",
+        "default",
+        "description",
+        "users",
     ];
     leaf.prop_recursive(5, 32, 6, move |inner| {
         let key = prop_oneof![4 => select(keys.to_vec()).prop_map(str::to_owned), 1 => "[a-z]{1,5}"];
@@ -139,12 +151,22 @@ fn any_rows() -> impl Strategy<Value = Json> {
 /// Errors of the data API, with codes that the server's own words may not be passed on for.
 fn any_failure() -> impl Strategy<Value = Json> {
     let codes = select(vec![
-        "PGRST000", "PGRST100", "PGRST125", "22P02", "23505", "P0001", "PT404", "54000", "XX000", "39P03", "42501",
-        "CANARY value", "",
+        "PGRST000",
+        "PGRST100",
+        "PGRST125",
+        "22P02",
+        "23505",
+        "P0001",
+        "PT404",
+        "54000",
+        "XX000",
+        "39P03",
+        "42501",
+        "CANARY value",
+        "",
     ]);
-    (codes, any_value()).prop_map(
-        |(code, more)| json!({ "code": code, "message": CANARY, "hint": CANARY, "details": more }),
-    )
+    (codes, any_value())
+        .prop_map(|(code, more)| json!({ "code": code, "message": CANARY, "hint": CANARY, "details": more }))
 }
 
 fn any_body() -> impl Strategy<Value = Vec<u8>> {
@@ -159,7 +181,15 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
 
 fn any_headers() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
     let ranges = vec![
-        "0-0/1", "*/0", "*/*", "0-1/2", "5-2/1", "0-18446744073709551615/1", "-1-/x", "/", "0/9999999999999999999999",
+        "0-0/1",
+        "*/0",
+        "*/*",
+        "0-1/2",
+        "5-2/1",
+        "0-18446744073709551615/1",
+        "-1-/x",
+        "/",
+        "0/9999999999999999999999",
     ];
     let header = prop_oneof![
         3 => select(ranges).prop_map(|value| ("content-range", value)),

@@ -43,7 +43,7 @@ impl EchoServer {
     }
 
     /// A deployment whose functions are there, and which gives every write the answer that `refuse` makes of it.
-    pub async fn convex(refuse: fn(&Sent) -> Answer) -> Self {
+    pub async fn convex(refuse: Refusal) -> Self {
         Self::start(move |sent| {
             let is_check = sent.body.contains("\"records\":[]");
             let answer = match sent.path.as_str() {
@@ -87,8 +87,11 @@ fn record(sent: &Sent) -> Value {
     body["args"]["records"][0].clone()
 }
 
+/// What a deployment makes of a write.
+pub type Refusal = fn(&Sent) -> Answer;
+
 /// Ways to refuse a write, each with the record or the key in it.
-pub const REFUSALS: &[(&str, fn(&Sent) -> Answer)] = &[
+pub const REFUSALS: &[(&str, Refusal)] = &[
     ("an error's text", |sent| failed(sent, &format!("Uncaught Error: {} {}", sent.keys, sent.body))),
     ("a text of two lines", |sent| {
         failed(sent, &format!("Uncaught TypeError: no\nPath: {}\n{}", sent.keys, sent.body))

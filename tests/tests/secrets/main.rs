@@ -195,30 +195,28 @@ async fn wrong_keys_and_addresses_are_not_repeated() {
     let port = searched.supabase.postgres().port();
     let project_with_password = format!("https://postgres:{password}@abc.supabase.co");
     let database = format!("postgres://postgres:{password}@db.abc.supabase.co:5432/postgres");
-    let cases: Vec<(&[&str], Vec<(&str, String)>)> = vec![
-        (&["discover", "run", "doctor"], vec![("SUPABASE_SECRET_KEY", other_secret.into())]),
-        (&["discover", "run", "doctor"], vec![("SUPABASE_SECRET_KEY", jwt.into())]),
-        (&["discover", "run", "doctor"], vec![("SUPABASE_SECRET_KEY", format!("{other_secret}\nx"))]),
-        (&["discover", "run", "doctor"], vec![("SUPABASE_SECRET_KEY", format!("sb_publishable_{password}"))]),
-        (&["discover", "run", "doctor"], vec![("SUPABASE_URL", database.clone())]),
-        (&["discover", "run", "doctor"], vec![("SUPABASE_URL", project_with_password)]),
-        (&["discover", "run", "doctor"], vec![("SUPABASE_URL", format!("http://abc.supabase.co?apikey={password}"))]),
-        (&["discover", "run", "doctor"], vec![("SUPABASE_DB_URL", format!("postgres://a:{password}@127.0.0.1:0x/b"))]),
-        (&["discover", "run", "doctor"], vec![("SUPABASE_DB_URL", format!("postgres://a:{password}@[::1/b"))]),
-        (&["discover", "run", "doctor"], vec![("SUPABASE_DB_URL", format!("host=a password={password} port=x"))]),
-        (
-            &["discover", "run", "doctor"],
-            vec![("SUPABASE_DB_URL", format!("postgres://nobody:{password}@127.0.0.1:{port}/none"))],
-        ),
-        (&["run", "doctor"], vec![("CONVEX_SELF_HOSTED_ADMIN_KEY", deploy_key.into())]),
-        (&["run", "doctor"], vec![("CONVEX_SELF_HOSTED_ADMIN_KEY", format!("prod:{password}"))]),
-        (&["run", "doctor"], vec![("CONVEX_SELF_HOSTED_ADMIN_KEY", format!("a|{password}\nx"))]),
-        (&["run", "doctor"], vec![("CONVEX_SELF_HOSTED_URL", format!("https://a:{password}@b.convex.cloud"))]),
-        (&["run", "doctor"], vec![("CONVEX_SELF_HOSTED_URL", format!("http://a.example/{password}"))]),
-        (&["run", "doctor"], vec![("CONVEX_SELF_HOSTED_URL", format!("{password}:x"))]),
+    let every = ["discover", "run", "doctor"].as_slice();
+    let cases: Vec<(&[&str], &str, String)> = vec![
+        (every, "SUPABASE_SECRET_KEY", other_secret.into()),
+        (every, "SUPABASE_SECRET_KEY", jwt.into()),
+        (every, "SUPABASE_SECRET_KEY", format!("{other_secret}\nx")),
+        (every, "SUPABASE_SECRET_KEY", format!("sb_publishable_{password}")),
+        (every, "SUPABASE_URL", database.clone()),
+        (every, "SUPABASE_URL", project_with_password),
+        (every, "SUPABASE_URL", format!("http://abc.supabase.co?apikey={password}")),
+        (every, "SUPABASE_DB_URL", format!("postgres://a:{password}@127.0.0.1:0x/b")),
+        (every, "SUPABASE_DB_URL", format!("postgres://a:{password}@[::1/b")),
+        (every, "SUPABASE_DB_URL", format!("host=a password={password} port=x")),
+        (every, "SUPABASE_DB_URL", format!("postgres://nobody:{password}@127.0.0.1:{port}/none")),
+        (&every[1..], "CONVEX_SELF_HOSTED_ADMIN_KEY", deploy_key.into()),
+        (&every[1..], "CONVEX_SELF_HOSTED_ADMIN_KEY", format!("prod:{password}")),
+        (&every[1..], "CONVEX_SELF_HOSTED_ADMIN_KEY", format!("a|{password}\nx")),
+        (&every[1..], "CONVEX_SELF_HOSTED_URL", format!("https://a:{password}@b.convex.cloud")),
+        (&every[1..], "CONVEX_SELF_HOSTED_URL", format!("http://a.example/{password}")),
+        (&every[1..], "CONVEX_SELF_HOSTED_URL", format!("{password}:x")),
     ];
-    for (verbs, variables) in cases {
-        let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for (verbs, name, value) in cases {
+        let variables = [(name, value.as_str())];
         for verb in verbs {
             let arguments: &[&str] = if *verb == "run" { &["--quiet", "--yes"] } else { &[] };
             searched.run(&format!("migrate-{verb}"), arguments, &variables, 4).await;

@@ -30,7 +30,7 @@ impl ConfigError {
     /// Places an issue of the plan in the file it came from.
     #[must_use]
     pub fn from_issue(file: &str, text: &str, issue: &PlanIssue) -> Self {
-        Self::at(file, text, locate(text, &issue.path), issue.message.clone(), issue.remedy.clone())
+        Self::at(file, text, locate(text, &issue.path), &issue.message, issue.remedy.clone())
     }
 
     /// Places all issues of a plan, in the order of their lines; those of the whole file come first.
@@ -41,7 +41,7 @@ impl ConfigError {
         errors
     }
 
-    fn at(file: &str, text: &str, span: Option<Range<usize>>, message: String, remedy: Option<String>) -> Self {
+    fn at(file: &str, text: &str, span: Option<Range<usize>>, message: &str, remedy: Option<String>) -> Self {
         let (line, column, line_text) = match span.and_then(|span| text.get(..span.start)) {
             Some(before) => {
                 let line = before.matches('\n').count() + 1;
@@ -50,7 +50,7 @@ impl ConfigError {
             }
             None => (0, 0, String::new()),
         };
-        let (line_text, message) = (secret_words::hide_in_line(&line_text), secret_words::hide(&message));
+        let (line_text, message) = (secret_words::hide_in_line(&line_text), secret_words::hide(message));
         Self { file: file.to_owned(), line, column, line_text, message, remedy }
     }
 }
@@ -89,7 +89,7 @@ pub fn read_config(file: &str, text: &str) -> Result<MigrateConfig, ConfigError>
             Some((what, unknown, valid)) => (format!("unknown {what} `{unknown}`"), Some(suggest(&unknown, &valid))),
             None => (in_toml_words(message), None),
         };
-        let mut error = ConfigError::at(file, text, error.span(), message, remedy);
+        let mut error = ConfigError::at(file, text, error.span(), &message, remedy);
         // The value of a key that does not exist is not at fault, and may be a password.
         if is_key {
             error.line_text = secret_words::without_value(&error.line_text, error.column);

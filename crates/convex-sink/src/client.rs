@@ -31,6 +31,7 @@ pub(crate) const JSON: &str = "application/json";
 
 /// Status that the official client names "UDF failed"; it is read like 200.
 const STATUS_FUNCTION_FAILED: u16 = 560;
+const STATUS_OK: u16 = 200;
 
 /// A deployment that can be called.
 #[derive(Debug)]
@@ -125,23 +126,7 @@ impl Client {
             FunctionKind::Mutation => "/api/mutation",
         };
         let reply = self.send(call, Method::POST, path, true, Some((JSON, body))).await?;
-        let answer = &reply.body;
-        if reply.status != StatusCode::OK && reply.status.as_u16() != STATUS_FUNCTION_FAILED {
-            return Err(refused(call, &reply));
-        }
-        let envelope: Answer = serde_json::from_slice(answer).map_err(|error| {
-            if error.is_eof() { parse_cut(call) } else { protocol(call, "read the answer: it is not Convex's JSON") }
-        })?;
-        match (envelope.status.as_str(), envelope.value) {
-            ("success", Some(value)) => serde_json::from_str(value.get())
-                .map_err(|_| protocol(call, "read the function's value: it has another shape")),
-            ("error", _) => {
-                let failure: FunctionFailure = serde_json::from_slice(answer)
-                    .map_err(|_| protocol(call, "read the function's failure: it has another shape"))?;
-                Err(parse_function_failure(call, &failure))
-            }
-            _ => Err(protocol(call, "read the answer: it is neither success nor error")),
-        }
+        read_answer(call, reply.status.as_u16(), reply.retry_after, &reply.body)
     }
 
     /// Proves that a deployment answers, and that it knows the key, if there is one, and lets it write.
@@ -236,6 +221,34 @@ impl Client {
         let (status, retry_after) = (response.status(), header(RETRY_AFTER).and_then(retry_after));
         let body = response.bytes().await.map_err(transport)?;
         Ok(Reply { status, retry_after, body: body.into(), clock_skew })
+    }
+}
+
+/// The value in an answer to a function's call.
+///
+/// # Errors
+/// As [`Client::call`].
+pub(crate) fn read_answer<T: DeserializeOwned>(
+    call: Call<'_>,
+    status: u16,
+    retry_after: Option<Duration>,
+    answer: &[u8],
+) -> Result<T> {
+    if !matches!(status, STATUS_OK | STATUS_FUNCTION_FAILED) {
+        return Err(parse_system_failure(call, status, retry_after, answer));
+    }
+    let envelope: Answer = serde_json::from_slice(answer).map_err(|error| {
+        if error.is_eof() { parse_cut(call) } else { protocol(call, "read the answer: it is not Convex's JSON") }
+    })?;
+    match (envelope.status.as_str(), envelope.value) {
+        ("success", Some(value)) => serde_json::from_str(value.get())
+            .map_err(|_| protocol(call, "read the function's value: it has another shape")),
+        ("error", _) => {
+            let failure: FunctionFailure = serde_json::from_slice(answer)
+                .map_err(|_| protocol(call, "read the function's failure: it has another shape"))?;
+            Err(parse_function_failure(call, &failure))
+        }
+        _ => Err(protocol(call, "read the answer: it is neither success nor error")),
     }
 }
 

@@ -17,6 +17,8 @@ mod settings;
 mod sink;
 mod size;
 mod snapshot;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use codegen::{AppSchema, GENERATED_MARKER, GeneratedCode, generate};
 pub use document_id::{DocumentId, InvalidDocumentId};

@@ -7,6 +7,7 @@ mod fingerprint;
 mod identity;
 mod order;
 mod rules;
+mod secret_words;
 mod sink_rules;
 mod toml_error;
 mod write_rate;

@@ -73,10 +73,12 @@ function linesOf(entry) {
 
 function tableNumbers(lines) {
   const rows = lines.map((line, index) => parseRow(line, index + 1));
-  return rows
-    .map(({ name, id }) => {
-      if (typeof name !== "string" || !Number.isInteger(id)) throw new Error("a row of _tables has a name and an id");
-      return [name, id];
-    })
-    .filter(([name]) => !name.startsWith("_"));
+  const numbers = rows.map(({ name, id }) => {
+    if (typeof name !== "string" || !Number.isInteger(id)) throw new Error("a row of _tables has a name and an id");
+    return [name, id];
+  });
+  // Tables of the deployment itself are in every export; they are not replaced.
+  const ofUsers = numbers.filter(([name]) => !name.startsWith("_"));
+  ofUsers.forEach(([name]) => checkTableName(name));
+  return ofUsers;
 }

@@ -102,7 +102,8 @@ export class TableNumbers {
   /** `{"10001": "users", …}`, as `_system/frontend/getTableMapping` gives it. */
   mapping() {
     const shown = (name) => SYSTEM_TABLE_NAMES[name] ?? name;
-    return Object.fromEntries([...this.#byNumber].sort(([a], [b]) => a - b).map(([n, name]) => [String(n), shown(name)]));
+    const byNumber = [...this.#byNumber].sort(([a], [b]) => a - b);
+    return Object.fromEntries(byNumber.map(([number, name]) => [String(number), shown(name)]));
   }
 
   userTables() {

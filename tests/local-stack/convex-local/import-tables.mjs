@@ -1,5 +1,5 @@
-// What an import does to the database of a deployment (crates/application/src/snapshot_import/{mod,schema_constraints}.rs,
-// crates/database/src/bootstrap_model/import_facing.rs): numbers of tables, checks of every document, one switch.
+// What an import does to tables (crates/application/src/snapshot_import/{mod,schema_constraints}.rs,
+// crates/database/src/bootstrap_model/import_facing.rs): their numbers, and checks of every document.
 import { randomBytes } from "node:crypto";
 import { decodeId, encodeId, FIRST_USER_TABLE } from "./ids.mjs";
 import { notEmpty } from "./imports.mjs";
@@ -37,8 +37,8 @@ export function assignNumbers(mode, existing, { numbers, tables }) {
     for (const [other, taken] of existing) {
       if (taken !== number || assigned.has(other) || mode === "replaceAll") continue;
       throw new Error(
-        `New table \`${name}\` has IDs that conflict with existing table \`${other}\`. Consider deleting all existing ` +
-          "tables, or import with --replace-all",
+        `New table \`${name}\` has IDs that conflict with existing table \`${other}\`. Consider deleting all ` +
+          "existing tables, or import with --replace-all",
       );
     }
   }
@@ -55,7 +55,7 @@ function lowestFree(taken) {
   return number;
 }
 
-/** Gives the documents of a table by their id, each checked; `fill` has what depends on the database. */
+/** Gives the documents of a table by their id, each checked by what the third argument has of the database. */
 export function documentsOf({ name, rows }, number, { validate, nextCreationTime, taken }) {
   const documents = {};
   for (const { _id, _creationTime, ...fields } of rows()) {

@@ -21,8 +21,13 @@ export class InvalidZip extends Error {
 
 /** The entries of `archive` in the order of its directory: `{name, read()}`. */
 export function readZip(archive) {
+  const entries = whole(() => entriesOf(archive));
+  return entries.map((entry) => ({ name: entry.name, read: () => whole(() => readEntry(archive, entry)) }));
+}
+
+function whole(read) {
   try {
-    return entriesOf(archive);
+    return read();
   } catch (error) {
     throw error instanceof RangeError ? new InvalidZip("it is cut off") : error;
   }
@@ -41,15 +46,14 @@ function entriesOf(archive) {
       archive.readUInt32LE(at + 20),
       archive.readUInt32LE(at + 42),
     ]);
-    const entry = {
+    entries.push({
       name: archive.toString("utf8", at + 46, extra),
       method: archive.readUInt16LE(at + 10),
       checksum: archive.readUInt32LE(at + 16),
       size,
       compressed,
       offset,
-    };
-    entries.push({ name: entry.name, read: () => readEntry(archive, entry) });
+    });
     at = extra + extraLength + commentLength;
   }
   return entries;

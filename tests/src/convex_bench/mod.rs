@@ -25,7 +25,7 @@
 //! archives by Convex's rules: see `import`. Parts must come in order and be of 5 MiB but for the last one.
 //!
 //! Without [`ConvexBenchOptions::keep_documents`] only hashes are kept, and `unchanged` means that the text of the record
-//! is the same as in the last call that named it.
+//! is the same as in the last call that named it; the first one that names an imported document counts as a change.
 
 mod connection;
 mod counters;

@@ -234,6 +234,9 @@ fn cancel(shared: &Shared, id: &str) -> Result<(), SystemError> {
         _ => {
             let message = "Import canceled".to_owned();
             state.imports.update(id, |row| row.state = ImportState::Failed { message });
+            drop(state);
+            // Where the worker waits at the end of this import, it looks at it again.
+            shared.imports_held.send_modify(|_| {});
             Ok(())
         }
     }

@@ -64,7 +64,7 @@ pub(super) async fn perform(shared: Arc<Shared>, id: String) {
     let mut stopping = shared.stopping.clone();
     tokio::select! {
         // An error means that the server is gone, and nobody waits for the import.
-        _ = held.wait_for(|held| !held) => {}
+        _ = held.wait_for(|held| !held || !shared.state().imports.is_in_progress(&job.id)) => {}
         _ = stopping.wait_for(|stopping| *stopping) => return,
     }
     let mut state = shared.state();

@@ -1,6 +1,7 @@
 //! The local stack that the end-to-end tests and the demo run on: real Postgres, real PostgREST, and two stand-ins for
 //! Convex.
 
+pub mod archive;
 pub mod ari_cms;
 pub mod convex_bench;
 pub mod fault_plan;

@@ -79,6 +79,12 @@ export function prepareDatabase(convexTest, numbers) {
   };
 }
 
+/** Replaces all committed documents. */
+export function replaceDocuments(database, documents) {
+  database._documents = documents;
+  INDEXES.delete(database);
+}
+
 function visit(database, table, ids, callback) {
   for (const id of ids) {
     const document = database.get(table, id);

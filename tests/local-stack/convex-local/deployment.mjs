@@ -2,8 +2,10 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { inspect } from "node:util";
 import { makeFunctionReference } from "convex/server";
-import { prepareDatabase } from "./database.mjs";
+import { prepareDatabase, replaceDocuments } from "./database.mjs";
 import { TableNumbers } from "./ids.mjs";
+import { assignNumbers, checkEmpty, checkReferences, documentsOf } from "./import-tables.mjs";
+import { Imports } from "./imports.mjs";
 import { findFunction, functionSpecs, loadProject } from "./functions.mjs";
 
 const LEVELS = { log: "LOG", info: "INFO", warn: "WARN", error: "ERROR", debug: "DEBUG" };
@@ -11,6 +13,7 @@ const logLines = new AsyncLocalStorage();
 
 export class Deployment {
   numbers = new TableNumbers();
+  imports = new Imports(this);
   #convexTest;
   #current = null;
 
@@ -70,6 +73,66 @@ export class Deployment {
     return Object.values(_documents)
       .filter(({ _id }) => this.numbers.tableOf(_id) === table)
       .sort((a, b) => a._creationTime - b._creationTime);
+  }
+
+  /**
+   * Takes the tables of an archive, each document checked against the schema with the numbers that tables will have.
+   * They are switched in in one step, unless `isWanted` says no by then. Returns the count of documents by table.
+   *
+   * Appending to a table that is there is one step as well, which with Convex is one for each batch.
+   */
+  async importTables(mode, archive, isWanted) {
+    const { backend, database } = this.#current;
+    let counts = new Map();
+    await backend.run(async () => {
+      const existing = this.numbers.ofUsers();
+      const countOf = (table) => this.documents(table).length;
+      const assigned = assignNumbers(mode, existing, archive);
+      if (mode === "requireEmpty") checkEmpty(assigned, countOf);
+      checkReferences(database._schema, existing, assigned, countOf);
+      const kept = this.#keptTables(mode, existing, assigned);
+      const documents = Object.fromEntries(
+        Object.entries(database._documents).filter(([id]) => kept.has(this.numbers.tableOf(id))),
+      );
+      const isGone = (name) => mode === "replaceAll" && !database._schema?.tables.has(name);
+      const numbers = new Map([...existing].filter(([name]) => !isGone(name)));
+      for (const [name, number] of assigned) numbers.set(name, number);
+      this.numbers.replace(numbers);
+      try {
+        counts = this.#addTables(archive.tables, documents, database);
+        if (!isWanted()) throw new Error("the import was canceled");
+        replaceDocuments(database, documents);
+      } catch (error) {
+        this.numbers.replace(existing);
+        throw error;
+      }
+    });
+    return counts;
+  }
+
+  /** The tables whose documents an import leaves. */
+  #keptTables(mode, existing, assigned) {
+    if (mode === "append") return new Set([...existing.keys(), "_storage", "_scheduled_functions"]);
+    const others = mode === "replaceAll" ? [] : [...existing.keys()].filter((name) => !assigned.has(name));
+    return new Set([...others, "_storage", "_scheduled_functions"]);
+  }
+
+  #addTables(tables, documents, database) {
+    const checks = {
+      validate: (name, fields) => database._validate(name, fields),
+      nextCreationTime: () => {
+        database._lastCreationTime = Math.max(Date.now(), database._lastCreationTime + 0.001);
+        return database._lastCreationTime;
+      },
+      taken: (id) => Object.hasOwn(documents, id),
+    };
+    return new Map(
+      tables.map((table) => {
+        const added = documentsOf(table, this.numbers.numberOf(table.name), checks);
+        Object.assign(documents, added);
+        return [table.name, Object.keys(added).length];
+      }),
+    );
   }
 
   schema() {

@@ -13,6 +13,9 @@ export const FIRST_USER_TABLE = 10_001;
 /** Numbers for the system tables that functions can see. */
 const SYSTEM_TABLES = { _storage: 540, _scheduled_functions: 541 };
 
+/** What the backend calls them where it tells numbers. */
+const SYSTEM_TABLE_NAMES = { _storage: "_file_storage" };
+
 /** Writes the 16 bytes of `internal` as an id of table `number`. */
 export function encodeId(number, internal) {
   if (internal.length !== INTERNAL_LENGTH) {
@@ -46,8 +49,7 @@ export function decodeId(text) {
 export class TableNumbers {
   #byName = new Map(Object.entries(SYSTEM_TABLES));
   #byNumber = new Map(Object.entries(SYSTEM_TABLES).map(([name, number]) => [number, name]));
-  #next = FIRST_USER_TABLE;
-  // Ids made here, so that a look-up does not decode the same text again and again.
+  // Ids that were met, so that a look-up does not decode the same text again and again.
   #known = new Map();
 
   declare(names) {
@@ -57,11 +59,25 @@ export class TableNumbers {
   numberOf(name) {
     let number = this.#byName.get(name);
     if (number === undefined) {
-      number = this.#next++;
+      number = FIRST_USER_TABLE;
+      while (this.#byNumber.has(number)) number += 1;
       this.#byName.set(name, number);
       this.#byNumber.set(number, name);
     }
     return number;
+  }
+
+  /** The numbers of users' tables by name. */
+  ofUsers() {
+    return new Map([...this.#byName].filter(([name]) => !name.startsWith("_")));
+  }
+
+  /** Replaces the numbers of all users' tables. */
+  replace(numbers) {
+    const system = [...this.#byName].filter(([name]) => name.startsWith("_"));
+    this.#byName = new Map([...system, ...numbers]);
+    this.#byNumber = new Map([...this.#byName].map(([name, number]) => [number, name]));
+    this.#known.clear();
   }
 
   /** A new id: 14 random bytes and the day, as the backend makes them. */
@@ -78,12 +94,16 @@ export class TableNumbers {
     const known = this.#known.get(id);
     if (known !== undefined) return known;
     const decoded = decodeId(id);
-    return decoded === null ? null : (this.#byNumber.get(decoded.number) ?? null);
+    const table = decoded === null ? null : (this.#byNumber.get(decoded.number) ?? null);
+    if (table !== null) this.#known.set(id, table);
+    return table;
   }
 
   /** `{"10001": "users", …}`, as `_system/frontend/getTableMapping` gives it. */
   mapping() {
-    return Object.fromEntries([...this.#byNumber].sort(([a], [b]) => a - b).map(([n, name]) => [String(n), name]));
+    const shown = (name) => SYSTEM_TABLE_NAMES[name] ?? name;
+    const byNumber = [...this.#byNumber].sort(([a], [b]) => a - b);
+    return Object.fromEntries(byNumber.map(([number, name]) => [String(number), shown(name)]));
   }
 
   userTables() {

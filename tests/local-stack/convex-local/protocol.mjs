@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { convexToJson, getConvexSize, jsonToConvex } from "convex/values";
 import { BadFunctionPath, parseFunctionPath } from "./functions.mjs";
+import { ImportRefused } from "./imports.mjs";
 import { systemQuery } from "./system.mjs";
 
 const MAX_BODY = (16 << 20) + 2_000;
@@ -58,6 +59,18 @@ export function protocol(deployment, { adminKey, version, instanceName }) {
     };
   }
 
+  for (const [path, answer] of Object.entries(importRoutes(deployment))) {
+    routes[`POST ${path}`] = async ({ request, isAdmin }) => {
+      const body = path === "/api/import/upload_part" ? await readBytes(request) : null;
+      requireAdmin(isAdmin);
+      try {
+        return await answer(request, body);
+      } catch (error) {
+        throw error instanceof ImportRefused ? new SystemError(400, error.code, error.message) : error;
+      }
+    };
+  }
+
   return async (request, response) => {
     try {
       const { pathname } = new URL(request.url, "http://localhost");
@@ -77,6 +90,38 @@ export function protocol(deployment, { adminKey, version, instanceName }) {
       }
     }
   };
+}
+
+/** The routes of imports (crates/local_backend/src/snapshot_import.rs), and one to begin and end somebody else's. */
+function importRoutes({ imports }) {
+  return {
+    "/api/import/start_upload": () => imports.startUpload(),
+    "/api/import/upload_part": (request, body) => {
+      const { searchParams } = new URL(request.url, "http://localhost");
+      const token = imports.uploadPart(searchParams.get("uploadToken"), Number(searchParams.get("partNumber")), body);
+      return new Json(token);
+    },
+    "/api/import/finish_upload": async (request) => imports.finishUpload(await readJson(request)),
+    "/api/perform_import": async (request) => {
+      imports.confirm((await readJson(request)).importId);
+      return "";
+    },
+    "/api/cancel_import": async (request) => {
+      imports.cancel((await readJson(request)).importId);
+      return "";
+    },
+    "/local-stack/foreign-import": async (request) => {
+      imports.foreign((await readJson(request)).isRunning);
+      return {};
+    },
+  };
+}
+
+/** A text that is sent as JSON, not as it is. */
+class Json {
+  constructor(value) {
+    this.value = value;
+  }
 }
 
 async function callFunction(deployment, wanted, body, isAdmin) {
@@ -177,6 +222,12 @@ function checkClient(header) {
   }
 }
 
+async function readBytes(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
 async function readJson(request) {
   const chunks = [];
   let size = 0;
@@ -201,7 +252,7 @@ async function readJson(request) {
 function send(response, status, body) {
   const isText = typeof body === "string";
   response.writeHead(status, { "content-type": isText ? "text/plain" : "application/json" });
-  response.end(isText ? body : JSON.stringify(body));
+  response.end(isText ? body : JSON.stringify(body instanceof Json ? body.value : body));
 }
 
 /** The `json` output format: readable, and not exact. */

@@ -13,6 +13,8 @@ export function systemQuery(deployment, { module, name }, args) {
     }
     case "_system/cli/modules":
       return name === "apiSpec" ? deployment.functions() : undefined;
+    case "_system/cli/queryImport":
+      return name === "list" ? deployment.imports.list() : deployment.imports.query(args.importId);
     case "_system/cli/tables": {
       const names = deployment.numbers.userTables();
       return page(names.map((name) => ({ name })), args.paginationOpts);

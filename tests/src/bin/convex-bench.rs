@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 
 /// A stand-in for a Convex deployment, for benchmarks and fault tests. It runs no JavaScript.
 ///
-/// It understands `<module>:bulkInsert<Table>`, `<module>:patch<Table>` and `<module>:lookup` by name, listens on the
-/// loopback interface only and keeps everything in memory. `GET /convex-bench/counters` tells what happened so far.
+/// It understands `<module>:bulkInsert<Table>`, `<module>:patch<Table>` and `<module>:lookup` by name, takes snapshot
+/// imports, listens on the loopback interface only and keeps everything but uploads in memory. `GET /convex-bench/counters` tells what happened so far.
 #[derive(Debug, Parser)]
 #[command(name = "convex-bench", version)]
 struct Arguments {
@@ -37,6 +37,9 @@ struct Arguments {
     /// Index that `lookup` may use: INDEX or TABLE.INDEX, and its fields
     #[arg(long = "index", value_name = "NAME=FIELD,FIELD", value_parser = index)]
     indexes: Vec<(String, Vec<String>)>,
+    /// Table that is there from the start, as those of a deployed schema are; repeatable
+    #[arg(long = "table", value_name = "NAME")]
+    tables: Vec<String>,
     /// Documents to start with, one `{"table": …, "fields": {…}}` in each line
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
@@ -94,6 +97,7 @@ impl Arguments {
             legacy_id_field: self.legacy_id_field.clone(),
             indexes: self.indexes.iter().cloned().collect(),
             id_seed: self.id_seed,
+            tables: self.tables.clone(),
             faults: FaultPlan {
                 script: self.script.iter().map(|Scripted(fault)| fault.clone()).collect(),
                 standing: standing.map(|(fault, _)| fault.clone()).collect(),

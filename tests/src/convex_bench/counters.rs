@@ -28,6 +28,12 @@ pub struct Counters {
     pub patch_unchanged: u64,
     /// Keys that were looked up.
     pub lookups: u64,
+    /// Requests to the routes of imports.
+    pub import_calls: u64,
+    /// Bytes of their bodies.
+    pub import_bytes: u64,
+    /// Documents that imports brought.
+    pub imported: u64,
     /// Calls that ended in an error of the function, injected ones included.
     pub function_errors: u64,
     /// Faults that were injected, by kind.

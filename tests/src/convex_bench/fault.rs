@@ -109,6 +109,12 @@ impl fmt::Display for FaultKind {
 }
 
 impl Fault {
+    /// Whether the fault needs nothing of a call but that it comes: such faults end it, the others delay it or look at
+    /// its records.
+    pub(super) const fn applies_to_every_call(&self) -> bool {
+        !matches!(self, Self::Slow(_) | Self::BadRecord(_) | Self::TooLarge(_))
+    }
+
     /// The fault's name.
     #[must_use]
     pub const fn kind(&self) -> FaultKind {

@@ -3,7 +3,7 @@
 //!
 //! Most texts are far from every limit, and their length alone shows it; only the others are taken apart.
 
-use serde_json::{Value, value::RawValue};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::functions::Failure;
 
@@ -19,6 +19,7 @@ const MAX_NESTING: usize = 16;
 const MAX_ARRAY: usize = 8_192;
 const MAX_FIELDS: usize = 1_024;
 const MAX_NAME: usize = 1_024;
+const SYSTEM_FIELD_NAMES: [&str; 2] = ["_id", "_creationTime"];
 /// `_id` and `_creationTime` in every document.
 const SYSTEM_FIELDS: usize = 38 + 23;
 /// A value never takes more bytes than this many for each character of JSON: a number of one digit, with its comma,
@@ -80,6 +81,37 @@ pub(super) fn check_document(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Checks a document of an import, with its system fields: a time that is still to be given counts, too.
+pub(super) fn check_stored(document: &Map<String, Value>) -> Result<(), String> {
+    for name in document.keys().filter(|name| name.starts_with('_')) {
+        if !SYSTEM_FIELD_NAMES.contains(&name.as_str()) {
+            return Err(format!(
+                "Field '{name}' starts with an underscore, which is only allowed for system fields like '_id'"
+            ));
+        }
+    }
+    check_fields(document)?;
+    let nesting = 1 + document.values().map(depth).max().unwrap_or(0);
+    if nesting > MAX_NESTING {
+        return Err(format!("Document is too nested (nested {nesting} levels deep > maximum nesting {MAX_NESTING})"));
+    }
+    let fields = document.iter().filter(|(name, _)| !name.starts_with('_'));
+    let size = 2 + fields.map(|(name, value)| name.len() + 1 + size(value)).sum::<usize>() + SYSTEM_FIELDS;
+    if size > MAX_DOCUMENT {
+        return Err(format!("Value is too large ({size} bytes > maximum size {MAX_DOCUMENT} bytes)"));
+    }
+    Ok(())
+}
+
+/// How deep arrays and objects lie in a value; one that stands for a scalar is none.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) if encoded_size(value).is_none() => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 /// Whether some field's name may be one that Convex refuses, judged by the characters of the whole text.
 fn may_hold_an_odd_name(text: &str) -> bool {
     text.bytes().any(|byte| byte == b'$' || byte >= 0x80) || text.contains("\\u")
@@ -135,14 +167,16 @@ fn check_value(value: &Value) -> Result<(), String> {
             Err(format!("Array length is too long ({} > maximum length {MAX_ARRAY})", items.len()))
         }
         Value::Array(items) => items.iter().try_for_each(check_value),
-        Value::Object(fields) if encoded_size(value).is_none() => {
-            if fields.len() > MAX_FIELDS {
-                return Err(format!("Object has too many fields ({} > maximum number {MAX_FIELDS})", fields.len()));
-            }
-            fields.iter().try_for_each(|(name, value)| check_key(name).and_then(|()| check_value(value)))
-        }
+        Value::Object(fields) if encoded_size(value).is_none() => check_fields(fields),
         _ => Ok(()),
     }
+}
+
+fn check_fields(fields: &Map<String, Value>) -> Result<(), String> {
+    if fields.len() > MAX_FIELDS {
+        return Err(format!("Object has too many fields ({} > maximum number {MAX_FIELDS})", fields.len()));
+    }
+    fields.iter().try_for_each(|(name, value)| check_key(name).and_then(|()| check_value(value)))
 }
 
 fn check_key(name: &str) -> Result<(), String> {

@@ -12,23 +12,33 @@
 //! | `<module>:patch<Table>` (mutation) | `{records: [{documentId, fields}]}` | the same |
 //! | `<module>:lookup` (query) | `{table, index, keys: [[…], …]}` | for each key the ids that match, two at most |
 //!
+//! Beside them are the queries that imports need: `_system/frontend/getTableMapping`, `_system/cli/tables`,
+//! `_system/cli/tableSize`, `_system/cli/queryImport` and `_system/cli/queryImport:list`.
+//!
 //! `outcome` is `inserted`, `updated` or `unchanged`. The table of `bulkInsertAriPayments` is `ariPayments`. An upsert
 //! sets the record's fields, takes away those that earlier upserts of the table gave and this one lacks, and leaves all
 //! others alone. A patch of a document that does not exist throws a `ConvexError` whose data have the code
 //! `document_missing`.
 //!
+//! # Imports
+//! `/api/import/start_upload`, `upload_part` and `finish_upload`, `/api/perform_import` and `/api/cancel_import` take ZIP
+//! archives by Convex's rules: see `import`. Parts must come in order and be of 5 MiB but for the last one.
+//!
 //! Without [`ConvexBenchOptions::keep_documents`] only hashes are kept, and `unchanged` means that the text of the record
-//! is the same as in the last call that named it.
+//! is the same as in the last call that named it; the first one that names an imported document counts as a change.
 
 mod connection;
 mod counters;
 mod document_id;
+mod ending;
 mod fault;
 mod functions;
+mod import;
 mod limits;
 mod protocol;
 mod server;
 mod store;
+mod system;
 
 use std::{
     collections::BTreeMap,
@@ -47,10 +57,12 @@ pub use crate::fault_plan::InvalidFault;
 pub use counters::{Call, Counters};
 pub use document_id::{DocumentId, InvalidId};
 pub use fault::{Fault, FaultKind};
+pub use import::{ForeignImport, ImportOptions};
 
 use crate::fault_plan::Schedule;
 use crate::recent::Recent;
 use connection::{Connection, CuttableListener};
+use import::Imports;
 use server::{MutableState, Shared};
 use store::{Store, StoreOptions};
 
@@ -78,6 +90,10 @@ pub struct ConvexBenchOptions {
     pub day: u16,
     /// When faults happen.
     pub faults: FaultPlan,
+    /// Tables that are there from the start, as those of a deployed schema are: their numbers follow their names.
+    pub tables: Vec<String>,
+    /// How imports are taken.
+    pub imports: ImportOptions,
 }
 
 impl Default for ConvexBenchOptions {
@@ -91,6 +107,8 @@ impl Default for ConvexBenchOptions {
             id_seed: 0,
             day: 20_454,
             faults: FaultPlan::default(),
+            tables: Vec::new(),
+            imports: ImportOptions::default(),
         }
     }
 }
@@ -107,17 +125,20 @@ pub struct ConvexBench {
 impl ConvexBench {
     /// Starts a server on the loopback interface. It answers as soon as this returns.
     pub async fn start(options: ConvexBenchOptions) -> io::Result<Self> {
-        let ConvexBenchOptions { port, admin_key, keep_documents, legacy_id_field, indexes, id_seed, day, faults } =
+        let ConvexBenchOptions { port, admin_key, keep_documents, legacy_id_field, indexes, id_seed, day, .. } =
             options;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let (stop, stopping) = watch::channel(false);
-        let store = Store::new(StoreOptions { legacy_id_field: legacy_id_field.clone(), id_seed, day, indexes });
+        let mut store = Store::new(StoreOptions { legacy_id_field: legacy_id_field.clone(), id_seed, day, indexes });
+        store.declare(&options.tables);
         let state = MutableState {
             store,
-            schedule: Schedule::new(faults),
+            schedule: Schedule::new(options.faults),
             counters: Counters::default(),
             calls: Recent::default(),
+            imports: Imports::default(),
+            faulty_path: String::new(),
         };
         let shared = Arc::new(Shared {
             admin_key,
@@ -126,6 +147,10 @@ impl ConvexBench {
             key_revoked: AtomicBool::new(false),
             state: Mutex::new(state),
             stopping: stopping.clone(),
+            import_options: options.imports,
+            declared: options.tables,
+            worker: Arc::default(),
+            imports_held: watch::Sender::new(false),
         });
         let service = server::router(Arc::clone(&shared)).into_make_service_with_connect_info::<Connection>();
         let mut stopped = stopping;
@@ -206,6 +231,22 @@ impl ConvexBench {
     /// Replaces the plan for faults; the default plan has none.
     pub fn set_faults(&self, plan: FaultPlan) {
         self.state().schedule = Schedule::new(plan);
+    }
+
+    /// Lets faults, and what is scripted of them, meet only calls whose path begins so: the path of a function, or
+    /// that of a route for imports.
+    pub fn faults_only_on(&self, path: &str) {
+        path.clone_into(&mut self.state().faulty_path);
+    }
+
+    /// Begins an import of somebody else. Other imports wait until it is dropped.
+    pub async fn foreign_import(&self) -> ForeignImport {
+        ForeignImport::begin(Arc::clone(&self.shared)).await
+    }
+
+    /// Keeps imports that are in progress from coming to their end, or lets them.
+    pub fn hold_imports(&self, held: bool) {
+        self.shared.imports_held.send_replace(held);
     }
 
     /// Makes the admin key valid again after [`Fault::KeyRevoked`].

@@ -5,9 +5,10 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::StreamExt as _;
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{functions::Failure, limits::MAX_BODY};
 
@@ -156,6 +157,33 @@ pub(super) async fn read_json(headers: &HeaderMap, body: Body) -> Result<Vec<u8>
 pub(super) struct FunctionRequest<'a> {
     pub(super) path: String,
     pub(super) args: &'a RawValue,
+    pub(super) format: Format,
+}
+
+/// How values are written in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Readable: an integer is a text.
+    Plain,
+    /// Exact: an integer is an object.
+    Encoded,
+}
+
+impl Format {
+    const NAMES: [(&str, Self); 4] = [
+        ("json", Self::Plain),
+        ("convex_clean_json", Self::Plain),
+        ("convex_encoded_json", Self::Encoded),
+        ("convex_json", Self::Encoded),
+    ];
+
+    /// An `Int64`.
+    pub(super) fn integer(self, value: i64) -> Value {
+        match self {
+            Self::Plain => value.to_string().into(),
+            Self::Encoded => json!({ "$integer": BASE64_STANDARD.encode(value.to_le_bytes()) }),
+        }
+    }
 }
 
 impl<'a> FunctionRequest<'a> {
@@ -168,21 +196,21 @@ impl<'a> FunctionRequest<'a> {
             args: &'a RawValue,
             format: Option<String>,
         }
-        const FORMATS: [&str; 4] = ["json", "convex_clean_json", "convex_encoded_json", "convex_json"];
         let not_json = |error: serde_json::Error| {
             SystemError::bad_json(format!("Failed to parse the request body as JSON: {error}"))
         };
         let Wire { path, args, format } = serde_json::from_slice(bytes).map_err(not_json)?;
-        if let Some(format) = format.filter(|format| !FORMATS.contains(&format.as_str())) {
-            return Err(SystemError::new(StatusCode::BAD_REQUEST, "BadFormat", format!("unknown format {format}")));
-        }
+        let name = format.as_deref().unwrap_or("json");
+        let Some((_, format)) = Format::NAMES.into_iter().find(|(known, _)| *known == name) else {
+            return Err(SystemError::new(StatusCode::BAD_REQUEST, "BadFormat", format!("unknown format {name}")));
+        };
         if args.get().starts_with('[') {
             let list: Vec<&RawValue> = serde_json::from_str(args.get()).map_err(not_json)?;
             let [args] = list[..] else {
                 return Err(SystemError::bad_json("args must be an object or an array of one object"));
             };
-            return Ok(Self { path, args });
+            return Ok(Self { path, args, format });
         }
-        Ok(Self { path, args })
+        Ok(Self { path, args, format })
     }
 }

@@ -12,7 +12,7 @@ use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -25,11 +25,14 @@ use crate::recent::Recent;
 use super::{
     connection::Connection,
     counters::{Call, Counters},
+    ending::Ending,
     fault::{Fault, FaultKind},
     functions::{Failure, Function, FunctionPath, Reading, hash},
+    import::{self, ImportOptions, Imports},
     limits,
     protocol::{self, Caller, FunctionRequest, SystemError},
     store::Store,
+    system::SystemQuery,
 };
 
 /// What `GET /version` says.
@@ -45,6 +48,13 @@ pub(super) struct Shared {
     pub(super) state: Mutex<MutableState>,
     /// True once the server is to stop; calls that hang end then.
     pub(super) stopping: watch::Receiver<bool>,
+    pub(super) import_options: ImportOptions,
+    /// The tables that were there from the start, as those of a schema are.
+    pub(super) declared: Vec<String>,
+    /// Held by the one import that is worked on.
+    pub(super) worker: Arc<tokio::sync::Mutex<()>>,
+    /// True while no import may come to its end.
+    pub(super) imports_held: watch::Sender<bool>,
 }
 
 /// What calls change. The lock is never held across an await.
@@ -54,6 +64,16 @@ pub(super) struct MutableState {
     pub(super) schedule: Schedule<Fault>,
     pub(super) counters: Counters,
     pub(super) calls: Recent<Call>,
+    pub(super) imports: Imports,
+    /// What the path of a call must begin with for a fault.
+    pub(super) faulty_path: String,
+}
+
+impl MutableState {
+    /// The faults of the next call.
+    pub(super) fn faults_of(&mut self, path: &str, fingerprint: u64) -> Vec<Fault> {
+        if path.starts_with(&self.faulty_path) { self.schedule.next(fingerprint) } else { Vec::new() }
+    }
 }
 
 impl Shared {
@@ -61,7 +81,16 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn authorize(&self, headers: &HeaderMap) -> Result<Caller, SystemError> {
+    /// Keeps what became of a call.
+    pub(super) fn log(&self, call: Call) {
+        let mut state = self.state();
+        for kind in &call.faults {
+            *state.counters.faults.entry(*kind).or_default() += 1;
+        }
+        state.calls.push(call);
+    }
+
+    pub(super) fn authorize(&self, headers: &HeaderMap) -> Result<Caller, SystemError> {
         let caller = protocol::authorize(headers, &self.admin_key)?;
         if caller == Caller::Admin && self.key_revoked.load(Ordering::SeqCst) {
             return Err(SystemError::bad_admin_key());
@@ -97,6 +126,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .route("/instance_name", get(|| std::future::ready("convex-bench")))
         .route("/api/check_admin_key", get(check_admin_key))
         .route("/convex-bench/counters", get(counters))
+        .merge(import::router())
         .with_state(shared)
 }
 
@@ -150,7 +180,7 @@ async fn call(
         let mut state = shared.state();
         state.counters.calls += 1;
         state.counters.bytes += u64::try_from(body.len()).unwrap_or(u64::MAX);
-        state.schedule.next(hash(&request.path) ^ hash(request.args.get()))
+        state.faults_of(&request.path, hash(&request.path) ^ hash(request.args.get()))
     };
     let mut running = Running { shared, path, request: &request, faults, injected: Vec::new(), record_count: 0 };
     let delay = running.delay();
@@ -159,32 +189,7 @@ async fn call(
     }
     let ending = running.run(route, caller);
     running.log(&ending);
-    match ending {
-        Ending::Response(response) | Ending::Committed(response) => Ok(response),
-        Ending::Cut { .. } => {
-            connection.cut();
-            Ok(StatusCode::OK.into_response())
-        }
-        Ending::Hang => {
-            let mut stopping = shared.stopping.clone();
-            // An error means that the server is gone, which ends the wait as well.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-            connection.cut();
-            Ok(StatusCode::OK.into_response())
-        }
-    }
-}
-
-/// How a call ends.
-enum Ending {
-    /// An answer to a call that stored nothing.
-    Response(Response),
-    /// An answer, or what is left of it, to a call that ran to its end.
-    Committed(Response),
-    /// No answer, and a reset.
-    Cut { committed: bool },
-    /// No answer for ever.
-    Hang,
+    Ok(ending.send(shared, connection).await)
 }
 
 /// A call on its way.
@@ -213,45 +218,25 @@ impl Running<'_> {
     fn run(&mut self, route: Route, caller: Caller) -> Ending {
         let path = &self.request.path;
         let missing = || protocol::function_missing(path);
-        let Some(function) = Function::of(&self.path).filter(|_| caller == Caller::Admin) else {
+        let Some(function) = Known::of(&self.path).filter(|_| caller == Caller::Admin) else {
             return self.failed(&missing());
         };
-        let is_conditional =
-            |fault: &&Fault| !matches!(fault, Fault::Slow(_) | Fault::BadRecord(_) | Fault::TooLarge(_));
-        let fault = self.faults.iter().find(is_conditional).cloned();
+        let fault = self.faults.iter().find(|fault| fault.applies_to_every_call()).cloned();
         self.injected.extend(fault.as_ref().map(Fault::kind));
-        match fault {
-            Some(Fault::FunctionMissing) => return self.failed(&missing()),
-            Some(Fault::KeyRevoked) => {
-                self.shared.key_revoked.store(true, Ordering::SeqCst);
-                return Ending::Response(SystemError::bad_admin_key().into_response());
-            }
-            Some(Fault::TooManyRequests429 { retry_after }) => return Ending::Response(too_many_requests(retry_after)),
-            Some(Fault::Occ503) => return Ending::Response(conflict().into_response()),
-            Some(Fault::HtmlError502) => return Ending::Response(bad_gateway()),
-            Some(Fault::Internal500BeforeCommit) => return Ending::Response(SystemError::internal().into_response()),
-            Some(Fault::ResetBeforeCommit) => return Ending::Cut { committed: false },
-            Some(Fault::Hang) => return Ending::Hang,
-            _ => {}
+        if fault == Some(Fault::FunctionMissing) {
+            return self.failed(&missing());
         }
-        let value = match self.value(route, function, self.request.args) {
-            Ok(value) => value,
-            Err(failure) => return self.failed(&failure),
-        };
-        let mut body = protocol::success(&value);
-        match fault {
-            Some(Fault::Internal500AfterCommit) => Ending::Committed(SystemError::internal().into_response()),
-            Some(Fault::ResetAfterCommit) => Ending::Cut { committed: true },
-            Some(Fault::Malformed) => {
-                body.truncate(body.len() / 2);
-                Ending::Committed(protocol::json_response(StatusCode::OK, body))
-            }
-            _ => Ending::Committed(protocol::json_response(StatusCode::OK, body)),
+        if let Some(ending) = Ending::before(fault.as_ref(), self.shared) {
+            return ending;
+        }
+        match self.value(route, function, self.request.args) {
+            Ok(value) => Ending::after(fault.as_ref(), protocol::success(&value)),
+            Err(failure) => self.failed(&failure),
         }
     }
 
     /// Runs the function.
-    fn value(&mut self, route: Route, function: Function, args: &RawValue) -> Result<String, Failure> {
+    fn value(&mut self, route: Route, function: Known, args: &RawValue) -> Result<String, Failure> {
         let FunctionPath { module, name } = self.path;
         let defined = if function.is_query() { Route::Query } else { Route::Mutation };
         if route != Route::Any && route != defined {
@@ -259,6 +244,12 @@ impl Running<'_> {
                 format!("Trying to execute {module}.js:{name} as {route:?}, but it is defined as {defined:?}.");
             return Err(Failure::Plain(message));
         }
+        let function = match function {
+            Known::Deployed(function) => function,
+            Known::System(query) => {
+                return query.run(&self.shared.state(), args, self.request.format).map(|value| value.to_string());
+            }
+        };
         let reading = Reading {
             path: &self.request.path,
             legacy_id_field: &self.shared.legacy_id_field,
@@ -292,32 +283,28 @@ impl Running<'_> {
     }
 
     fn log(self, ending: &Ending) {
-        let committed = matches!(ending, Ending::Committed(_) | Ending::Cut { committed: true });
-        let Self { request, record_count, injected, .. } = self;
-        let mut state = self.shared.state();
-        for kind in &injected {
-            *state.counters.faults.entry(*kind).or_default() += 1;
+        let committed = ending.is_committed();
+        let Self { shared, request, record_count, injected, .. } = self;
+        shared.log(Call { path: request.path.clone(), record_count, faults: injected, committed });
+    }
+}
+
+/// A function that can be called.
+enum Known {
+    /// One that is understood as if it was deployed.
+    Deployed(Function),
+    System(SystemQuery),
+}
+
+impl Known {
+    fn of(path: &FunctionPath) -> Option<Self> {
+        SystemQuery::of(path).map(Self::System).or_else(|| Function::of(path).map(Self::Deployed))
+    }
+
+    fn is_query(&self) -> bool {
+        match self {
+            Self::Deployed(function) => function.is_query(),
+            Self::System(_) => true,
         }
-        state.calls.push(Call { path: request.path.clone(), record_count, faults: injected, committed });
     }
-}
-
-fn too_many_requests(retry_after: Option<Duration>) -> Response {
-    let message = "Too many writes per second. Your deployment is limited to 4 MiB bytes written per 1 second.";
-    let mut response = SystemError::new(StatusCode::TOO_MANY_REQUESTS, "TooManyWrites", message).into_response();
-    if let Some(time) = retry_after {
-        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
-    }
-    response
-}
-
-fn conflict() -> SystemError {
-    let message = "Data read or written in this mutation changed while it was being run.";
-    SystemError::new(StatusCode::SERVICE_UNAVAILABLE, "OptimisticConcurrencyControlFailure", message)
-}
-
-fn bad_gateway() -> Response {
-    let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<h1>502 Bad Gateway</h1>\r\n</body>\r\n</html>\r\n";
-    (StatusCode::BAD_GATEWAY, [(header::CONTENT_TYPE, "text/html")], page).into_response()
 }

@@ -8,18 +8,17 @@ use sha2::{Digest as _, Sha256};
 use super::{
     counters::Counters,
     document_id::DocumentId,
-    functions::{Failure, PatchRecord, Prepared, UpsertRecord},
+    functions::{Failure, PatchRecord, Prepared, UpsertRecord, hash},
+    import::{FIRST_TABLE_NUMBER, lowest_free},
 };
 
-/// The number of the first table; the backend gives lower ones to its own tables.
-const FIRST_TABLE_NUMBER: u32 = 10_001;
 /// The time of the first document. Each later one is a millisecond younger: no clock takes part.
 const FIRST_CREATION_TIME: f64 = 1_767_225_600_000.0;
 /// A look-up returns no more matches than tell one document from several.
 const MAX_MATCHES: usize = 2;
 
 /// The part of an id that differs within a table.
-type Internal = [u8; 16];
+pub(super) type Internal = [u8; 16];
 
 /// How the store makes ids and which look-ups it knows.
 #[derive(Debug, Clone)]
@@ -33,27 +32,29 @@ pub(super) struct StoreOptions {
 /// All tables.
 #[derive(Debug)]
 pub(super) struct Store {
-    options: StoreOptions,
-    tables: BTreeMap<String, Table>,
+    pub(super) options: StoreOptions,
+    pub(super) tables: BTreeMap<String, Table>,
     documents_made: u32,
 }
 
-#[derive(Debug)]
-struct Table {
-    number: u32,
-    rows: HashMap<Internal, Row>,
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) number: u32,
+    pub(super) rows: HashMap<Internal, Row>,
+    /// Documents that an import brought, by the hash of their legacy id: their ids do not follow from it.
+    pub(super) imported: HashMap<u64, Internal>,
     /// The fields that inserts have given so far: those that an upsert takes away when a record lacks them.
-    inserted_fields: BTreeSet<String>,
+    pub(super) inserted_fields: BTreeSet<String>,
     /// Grows with every change, so that an index made earlier is known to be old.
-    version: u64,
+    pub(super) version: u64,
     indexes: HashMap<String, TableIndex>,
 }
 
 #[derive(Debug)]
-struct Row {
-    inserted_hash: u64,
-    patched_hash: u64,
-    document: Option<Box<Map<String, Value>>>,
+pub(super) struct Row {
+    pub(super) inserted_hash: u64,
+    pub(super) patched_hash: u64,
+    pub(super) document: Option<Box<Map<String, Value>>>,
 }
 
 /// Documents by key, in order of creation.
@@ -105,7 +106,7 @@ impl Store {
 
     /// The id of the document with this legacy id.
     pub(super) fn id_of(&self, table: &str, legacy_id: &str) -> Option<String> {
-        let internal = self.options.internal_id(table, "legacy", legacy_id);
+        let internal = self.internal_of(table, legacy_id);
         let table = self.tables.get(table).filter(|table| table.rows.contains_key(&internal))?;
         Some(DocumentId { table_number: table.number, internal }.to_string())
     }
@@ -122,27 +123,30 @@ impl Store {
         self.tables.iter().map(|(name, table)| (name.clone(), table.rows.len())).collect()
     }
 
-    fn table(&mut self, name: &str) -> &mut Table {
-        let number = FIRST_TABLE_NUMBER + u32::try_from(self.tables.len()).unwrap_or(0);
-        self.tables.entry(name.to_owned()).or_insert_with(|| Table {
-            number,
-            rows: HashMap::new(),
-            inserted_fields: BTreeSet::new(),
-            version: 0,
-            indexes: HashMap::new(),
-        })
+    pub(super) fn table(&mut self, name: &str) -> &mut Table {
+        let number = match self.tables.get(name) {
+            Some(table) => table.number,
+            None => lowest_free(self.tables.values().map(|table| table.number)),
+        };
+        self.tables.entry(name.to_owned()).or_insert_with(|| Table::empty(number))
     }
 
-    fn next_creation_time(&mut self) -> f64 {
+    pub(super) fn next_creation_time(&mut self) -> f64 {
         self.documents_made += 1;
         FIRST_CREATION_TIME + f64::from(self.documents_made)
+    }
+
+    /// The id that the document with this legacy id has, or will get.
+    fn internal_of(&self, table: &str, legacy_id: &str) -> Internal {
+        let imported = self.tables.get(table).and_then(|table| table.imported.get(&hash(legacy_id)));
+        imported.copied().unwrap_or_else(|| self.options.internal_id(table, "legacy", legacy_id))
     }
 
     fn upsert(&mut self, name: &str, records: Vec<UpsertRecord<'_>>, counters: &mut Counters) -> String {
         let mut answer = Answer::with_capacity(records.len());
         let mut in_batch = HashSet::with_capacity(records.len());
         for record in records {
-            let internal = self.options.internal_id(name, "legacy", &record.legacy_id);
+            let internal = self.internal_of(name, &record.legacy_id);
             if !in_batch.insert(internal) {
                 counters.duplicates += 1;
             }
@@ -201,7 +205,7 @@ impl Store {
 
 impl StoreOptions {
     /// The same id for the same table and name: whether a document exists is the only question that a map must answer.
-    fn internal_id(&self, table: &str, space: &str, name: &str) -> Internal {
+    pub(super) fn internal_id(&self, table: &str, space: &str, name: &str) -> Internal {
         let mut hasher = Sha256::new();
         hasher.update(self.id_seed.to_le_bytes());
         for part in [table, space, name] {
@@ -215,6 +219,10 @@ impl StoreOptions {
 }
 
 impl Table {
+    pub(super) fn empty(number: u32) -> Self {
+        Self { number, ..Self::default() }
+    }
+
     fn upsert(&mut self, id: DocumentId, record: UpsertRecord<'_>, creation_time: f64) -> Effect {
         let UpsertRecord { content_hash, fields, .. } = record;
         if let Some(fields) = &fields

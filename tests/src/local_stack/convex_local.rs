@@ -19,7 +19,7 @@ const START_LIMIT: Duration = Duration::from_mins(1);
 const PAGE_DOCUMENTS: u32 = 1_000;
 
 /// The server, embedded so that the user it runs as need not reach the checkout.
-const SCRIPTS: [(&str, &str); 9] = [
+const SCRIPTS: [(&str, &str); 15] = [
     ("server.mjs", include_str!("../../local-stack/convex-local/server.mjs")),
     ("protocol.mjs", include_str!("../../local-stack/convex-local/protocol.mjs")),
     ("deployment.mjs", include_str!("../../local-stack/convex-local/deployment.mjs")),
@@ -29,13 +29,19 @@ const SCRIPTS: [(&str, &str); 9] = [
     ("limits.mjs", include_str!("../../local-stack/convex-local/limits.mjs")),
     ("ids.mjs", include_str!("../../local-stack/convex-local/ids.mjs")),
     ("seams.mjs", include_str!("../../local-stack/convex-local/seams.mjs")),
+    ("imports.mjs", include_str!("../../local-stack/convex-local/imports.mjs")),
+    ("import-tables.mjs", include_str!("../../local-stack/convex-local/import-tables.mjs")),
+    ("archive.mjs", include_str!("../../local-stack/convex-local/archive.mjs")),
+    ("exported.mjs", include_str!("../../local-stack/convex-local/exported.mjs")),
+    ("shape.mjs", include_str!("../../local-stack/convex-local/shape.mjs")),
+    ("zip.mjs", include_str!("../../local-stack/convex-local/zip.mjs")),
 ];
 
 /// A stand-in for a Convex deployment that runs the functions of one project. Data is in memory; the server stops when
 /// this value is dropped.
 ///
 /// It differs from Convex where `tests/local-stack/README.md` says so: no conflicts, no throughput or time limits, no
-/// imports, exports, HTTP actions or user tokens.
+/// exports, HTTP actions or user tokens.
 #[derive(Debug)]
 pub struct ConvexLocal {
     process: Supervised,
@@ -175,6 +181,14 @@ impl ConvexLocal {
         copy_folder(&self.project.join("convex"), &copy.join("convex"))?;
         give(&copy, self.account)?;
         self.post("/local-stack/redeploy", json!({ "project": copy })).await.map(|_| ())
+    }
+
+    /// Begins an import of somebody else, or ends it. While it is in progress no other import is worked on.
+    ///
+    /// # Errors
+    /// The server is gone, or such an import has begun already.
+    pub async fn foreign_import(&self, is_running: bool) -> Result<()> {
+        self.post("/local-stack/foreign-import", json!({ "isRunning": is_running })).await.map(|_| ())
     }
 
     /// All the server has printed so far.

@@ -153,14 +153,14 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
     let envelope = |status: &'static str, field: &'static str| {
         any_json().prop_map(move |value| json!({ "status": status, field: value, "logLines": [CANARY] }))
     };
-    let failed = (any_text(), any_json()).prop_map(
+    let failed = (any_text(), prop_oneof![Just(Json::Null), any_json()]).prop_map(
         |(text, data)| json!({ "status": "error", "errorMessage": text, "errorData": data, "logLines": [CANARY] }),
     );
     let whole = prop_oneof![
         2 => any_json(),
         2 => envelope("success", "value"),
         1 => envelope("error", "errorMessage"),
-        3 => failed,
+        6 => failed,
     ]
     .prop_map(|json| json.to_string().into_bytes());
     let cut = (whole.clone(), any::<prop::sample::Index>()).prop_map(|(mut body, end)| {

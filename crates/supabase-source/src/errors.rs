@@ -46,9 +46,10 @@ struct Body {
 /// sign on HEAD); without a code the status speaks, as for the HTML pages of gateways.
 pub(crate) fn parse_error(status: StatusCode, headers: &HeaderMap, body: &[u8], attempt: &Attempt<'_>) -> Error {
     let body: Body = serde_json::from_slice(body).unwrap_or_default();
-    let code = body.code.as_deref().filter(|code| is_code(code)).or_else(|| proxy_status_code(headers));
+    let own_code = body.code.as_deref().filter(|code| is_code(code));
+    let code = own_code.or_else(|| proxy_status_code(headers));
     let rule = code.and_then(code_rule);
-    let (mut kind, text, remedy, show) = match (rule, status_rule(status.as_u16())) {
+    let (mut kind, text, remedy, mut show) = match (rule, status_rule(status.as_u16())) {
         (Some(rule), _) => (rule.kind, rule.text, rule.remedy, rule.show),
         // PostgREST and Postgres name what failed, and another attempt would meet it again.
         (None, Some(rule)) if code.is_some() && rule.kind == ErrorKind::UnknownOutcome => {
@@ -57,6 +58,10 @@ pub(crate) fn parse_error(status: StatusCode, headers: &HeaderMap, body: &[u8], 
         (None, Some(rule)) => (rule.kind, rule.text, rule.remedy, Show::Code),
         (None, None) => (ErrorKind::Protocol, "the answer has a status that means nothing here", "", Show::Code),
     };
+    // The words are of the body, so its own code must say that they may pass.
+    if own_code.is_none() {
+        show = Show::Code;
+    }
     let shown = body.message.as_deref().filter(|message| show != Show::Code && may_pass(code, message));
     if code == Some("PGRST303") && shown.is_some_and(|message| message.contains("expired")) {
         kind = ErrorKind::Unauthorized;

@@ -11,6 +11,8 @@ mod progress;
 mod render;
 mod run_folder;
 mod signals;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wrap;
 
 pub use commands::{Verb, main};
@@ -19,3 +21,8 @@ pub use commands::{Verb, main};
 #[cfg(doctest)]
 #[derive(Debug)]
 pub struct Readme;
+
+#[doc = include_str!("../../../docs/embedding.md")]
+#[cfg(doctest)]
+#[derive(Debug)]
+pub struct Embedding;

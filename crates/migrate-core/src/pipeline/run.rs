@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::closing::{self, ClosingTable, close_references};
 use super::link::link_partition;
+use super::partitions::{Placed, place, side_by_side};
 use super::table::copy_partition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
 use crate::observe::{Event, Observer, TableStatus};
 use crate::plan::{Plan, PlanField, PlanReference, PlanTable};
-use crate::resolve::IdResolver;
+use crate::resolve::{DerivedIds, IdResolver};
 use crate::sink::Sink;
 use crate::source::Source;
-use crate::state::{Checkpoint, Commit, PartitionId, Progress, StateStore, Totals};
+use crate::state::{Progress, StateStore, Totals};
 use crate::stop::{Stop, stopped};
 use crate::transform::{Chain, Transform};
 
@@ -28,9 +30,13 @@ pub(super) struct Shared {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) state: Arc<dyn StateStore>,
     pub(super) resolver: Arc<dyn IdResolver>,
+    /// Where ids are known before documents are written.
+    pub(super) derived: Option<Arc<dyn DerivedIds>>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) stop: Stop,
     pub(super) places: Arc<Semaphore>,
+    /// Turns of the partitions that are read at once, over all tables.
+    pub(super) readers: Semaphore,
     pub(super) transforms: Vec<MakeTransform>,
     pub(super) rejects: AtomicU64,
     pub(super) max_rejects: Option<u64>,
@@ -51,7 +57,8 @@ impl Shared {
         // The second pass sets cut references; they are read now too, so that a reject is the whole row.
         let cut = table.cut_fields().flat_map(|field| &field.columns);
         let leading = table.key.iter().chain(table.alternate_keys.iter().flatten()).chain(cut);
-        let fields: Vec<PlanField> = table.fields.iter().filter(|field| !field.is_cut()).cloned().collect();
+        let fields = table.fields.iter().filter(|field| !field.is_cut());
+        let fields: Vec<PlanField> = fields.chain(&table.creation_time).cloned().collect();
         let mut chain = Chain::with_columns(&table.sink, &fields, leading);
         for make in &self.transforms {
             if let Some(step) = make(table) {
@@ -59,6 +66,11 @@ impl Shared {
             }
         }
         chain
+    }
+
+    /// True for a table that something is still done to when all its rows were read.
+    pub(super) fn has_second_part(&self, table: &PlanTable) -> bool {
+        self.derived.is_some() || table.cut_fields().next().is_some()
     }
 
     /// Counts rejects of the whole run against its limit.
@@ -87,12 +99,12 @@ impl Shared {
 }
 
 /// A table and how its partitions stand when it stops.
-type TableEnd = (Arc<PlanTable>, Result<Vec<(PartitionId, Checkpoint)>>);
+type TableEnd = (Arc<PlanTable>, Result<Vec<Placed>>);
 
 /// How a table's turn begins.
 struct TableRun {
     table: Arc<PlanTable>,
-    partitions: Vec<(PartitionId, Checkpoint)>,
+    partitions: Vec<Placed>,
 }
 
 /// Runs the tables of a plan: levels one after the other, the tables of a level side by side, then the second pass.
@@ -124,6 +136,9 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
         }
         failure = run_level(shared, tables, &mut open).await.err();
     }
+    if let Some(derived) = shared.derived.clone() {
+        failure = close_all(shared, &derived, std::mem::take(&mut open), failure).await.err();
+    }
     for TableRun { table, partitions } in open {
         if failure.is_some() || shared.stop.is_requested() {
             finished(
@@ -149,6 +164,42 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
     }
 }
 
+/// Closes the references of tables that were read to their ends, where ids were known beforehand.
+async fn close_all(
+    shared: &Arc<Shared>,
+    derived: &Arc<dyn DerivedIds>,
+    open: Vec<TableRun>,
+    failure: Option<Error>,
+) -> Result<()> {
+    let tables: Vec<Arc<PlanTable>> = open.iter().map(|run| run.table.clone()).collect();
+    let closed = if let Some(error) = failure {
+        Err(error)
+    } else {
+        let closing = |run: TableRun| ClosingTable::new(shared, derived, run.table, run.partitions);
+        let mut closing: Vec<ClosingTable> = open.into_iter().map(closing).collect();
+        match close_references(shared, &**derived, &mut closing).await {
+            Ok(()) => closing::finish(shared, closing).await,
+            Err(error) => Err(error),
+        }
+    };
+    match closed {
+        Ok(()) => {
+            let mut failure = None;
+            for table in &tables {
+                failure = failure.or(close(shared, table, Ok(())).await.err());
+            }
+            failure.map_or(Ok(()), Err)
+        }
+        Err(error) => {
+            let why = "its references are not closed yet".to_owned();
+            for table in &tables {
+                finished(shared, &table.source, TableStatus::Incomplete, None, Some(why.clone()));
+            }
+            Err(error)
+        }
+    }
+}
+
 /// Tells of a table that has no turn in this run, with what earlier runs made durable of it.
 pub(super) async fn leave_out(
     shared: &Shared,
@@ -156,12 +207,23 @@ pub(super) async fn leave_out(
     status: TableStatus,
     error: Option<String>,
 ) -> Result<()> {
+    recall(&*shared.state, &*shared.observer, table, status, error).await
+}
+
+/// Tells of a table by what the state knows of it.
+pub(super) async fn recall(
+    state: &dyn StateStore,
+    observer: &dyn Observer,
+    table: &TableName,
+    status: TableStatus,
+    error: Option<String>,
+) -> Result<()> {
     let mut resumed = Totals::default();
-    for (_, checkpoint) in shared.state.partitions(table).await? {
+    for (_, checkpoint) in state.partitions(table).await? {
         resumed.absorb(&checkpoint.totals);
     }
-    shared.observer.on_event(&Event::TableStarted { table: table.clone(), expected: None, resumed: Box::new(resumed) });
-    finished(shared, table, status, None, error);
+    observer.on_event(&Event::TableStarted { table: table.clone(), expected: None, resumed: Box::new(resumed) });
+    observer.on_event(&Event::TableFinished { table: table.clone(), status, counted: None, error });
     Ok(())
 }
 
@@ -210,7 +272,7 @@ async fn run_level(shared: &Arc<Shared>, tables: Vec<Arc<PlanTable>>, open: &mut
     while let Some(joined) = running.join_next().await {
         let (table, result) = joined.map_err(|_| Error::new(ErrorKind::Unexpected, "finish a table's task"))?;
         match result {
-            Ok(partitions) if table.cut_fields().next().is_some() => open.push(TableRun { table, partitions }),
+            Ok(partitions) if shared.has_second_part(&table) => open.push(TableRun { table, partitions }),
             result => {
                 if let Err(error) = close(shared, &table, result).await {
                     // An interruption is only what another table's failure led to.
@@ -224,20 +286,12 @@ async fn run_level(shared: &Arc<Shared>, tables: Vec<Arc<PlanTable>>, open: &mut
     failure.map_or(Ok(()), Err)
 }
 
-async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<(PartitionId, Checkpoint)>> {
+async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<Placed>> {
     if shared.stop.is_requested() {
         return Err(Error::new(ErrorKind::Interrupted, "begin the table: a stop was asked for"));
     }
-    let mut partitions = shared.state.partitions(&table.source).await?;
     let expected = shared.source.count(table.read_from()).await?;
-    if partitions.is_empty() {
-        for range in shared.source.partitions(table.read_from(), &table.key, 1).await? {
-            let partition = PartitionId { table: table.source.clone(), range };
-            let checkpoint = Checkpoint::default();
-            shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
-            partitions.push((partition, checkpoint));
-        }
-    }
+    let partitions = place(shared, table, expected).await?;
     let mut resumed = Totals::default();
     for (_, checkpoint) in &partitions {
         resumed.absorb(&checkpoint.totals);
@@ -249,25 +303,13 @@ async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<
         resumed: Box::new(resumed),
     });
     shared.count_rejects(rejected)?;
-    let mut copied = Vec::with_capacity(partitions.len());
-    for (partition, checkpoint) in partitions {
-        let checkpoint = copy_partition(shared, table, partition.clone(), checkpoint).await?;
-        copied.push((partition, checkpoint));
-    }
-    Ok(copied)
+    let copy = |shared, partition, checkpoint| copy_partition(shared, table.clone(), partition, checkpoint);
+    side_by_side(shared, partitions, copy).await
 }
 
-async fn link_table(
-    shared: &Arc<Shared>,
-    table: &Arc<PlanTable>,
-    partitions: Vec<(PartitionId, Checkpoint)>,
-) -> Result<Vec<(PartitionId, Checkpoint)>> {
-    let mut linked = Vec::with_capacity(partitions.len());
-    for (partition, checkpoint) in partitions {
-        let checkpoint = link_partition(shared, table, partition.clone(), checkpoint).await?;
-        linked.push((partition, checkpoint));
-    }
-    Ok(linked)
+async fn link_table(shared: &Arc<Shared>, table: &Arc<PlanTable>, partitions: Vec<Placed>) -> Result<Vec<Placed>> {
+    let link = |shared, partition, checkpoint| link_partition(shared, table.clone(), partition, checkpoint);
+    side_by_side(shared, partitions, link).await
 }
 
 /// Ends a table's turn: counts it again and tells how it stands.

@@ -53,10 +53,19 @@ impl Stage {
     /// # Errors
     /// When a part of the stack does not start, or a program fails.
     pub async fn open(size: Size, profile: Profile) -> Result<Self> {
+        Self::open_with(size, profile, "").await
+    }
+
+    /// The same with additions to the configuration.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_with(size: Size, profile: Profile, additions: &str) -> Result<Self> {
         let temporary = tempfile::tempdir().map_err(failed("make a folder"))?;
         let folder = ProjectFolder::new(temporary.path(), profile).await?;
         fs::create_dir(folder.path().join("convex")).map_err(failed("make a folder"))?;
-        fs::write(folder.path().join("migrate.toml"), CONFIGURATION).map_err(failed("write migrate.toml"))?;
+        let configuration = format!("{CONFIGURATION}{additions}");
+        fs::write(folder.path().join("migrate.toml"), configuration).map_err(failed("write migrate.toml"))?;
         let supabase = Supabase::start(SupabaseOptions { sql: vec![rows::sql(size)], ..Default::default() }).await?;
         for (name, arguments) in [("migrate-discover", &[][..]), ("migrate-plan", &["--write"][..])] {
             let Output { status, stderr, .. } = output(folder.program(name, arguments, &supabase, None)).await?;
@@ -97,12 +106,21 @@ pub enum Target {
 }
 
 impl Target {
-    /// An empty convex-bench that keeps all documents.
+    /// An empty convex-bench that keeps all documents and has the tables of the plan's schema.
     ///
     /// # Errors
     /// When it does not start.
     pub async fn bench() -> Result<Self> {
-        let options = ConvexBenchOptions { keep_documents: true, ..Default::default() };
+        Self::bench_with(ConvexBenchOptions::default()).await
+    }
+
+    /// The same with other options.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn bench_with(options: ConvexBenchOptions) -> Result<Self> {
+        let tables = TABLES.iter().map(|(_, sink)| (*sink).to_owned()).collect();
+        let options = ConvexBenchOptions { keep_documents: true, tables, ..options };
         ConvexBench::start(options).await.map(Self::Bench).map_err(failed("start convex-bench"))
     }
 
@@ -114,7 +132,9 @@ impl Target {
         ConvexLocal::start(stage.folder()).await.map(Self::Local)
     }
 
-    fn address(&self) -> (String, &str) {
+    /// Its URL and admin key.
+    #[must_use]
+    pub fn address(&self) -> (String, &str) {
         match self {
             Self::Bench(bench) => (bench.url(), bench.admin_key()),
             Self::Local(local) => (local.url().to_owned(), local.admin_key()),

@@ -156,7 +156,7 @@ impl Import {
     /// # Errors
     /// Those of a call.
     pub async fn table_numbers(&self) -> Result<TableNumbers> {
-        self.client.table_numbers().await
+        self.retry(|| self.client.table_numbers()).await
     }
 
     /// Uploads the archive, has it read, asks `confirm` with the deployment's own summary, and waits for the end.

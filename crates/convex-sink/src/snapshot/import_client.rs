@@ -184,6 +184,9 @@ impl ImportClient {
     }
 }
 
+const NUMBERS_IN_USE: &str = "import tables whose numbers are in use";
+const READ_NUMBERS: &str = "begin anew with --fresh, which reads the deployment's numbers";
+
 /// Beginnings and parts of an import's failure, by which it is told apart without repeating its text, which may hold
 /// values of rows. Source: `snapshot_import/import_error.rs` and `import_facing.rs` of the backend.
 const FAILURES: &[(&str, &str, &str)] = &[
@@ -209,10 +212,14 @@ const FAILURES: &[(&str, &str, &str)] = &[
         "deploy the generated schema, and run the same command",
     ),
     ("took too long", "import in the time that Convex gives", "import fewer tables at once: --tables"),
+    ("conflict with existing", NUMBERS_IN_USE, READ_NUMBERS),
+    ("with table number", NUMBERS_IN_USE, READ_NUMBERS),
+    ("was already assigned", NUMBERS_IN_USE, READ_NUMBERS),
+    ("have a different format", "import documents whose ids are of other tables", READ_NUMBERS),
     (
-        "by a different table",
-        "import tables whose numbers are in use",
-        "begin anew with --fresh, which reads the deployment's numbers",
+        "referenced by",
+        "import a table that the deployment's other tables refer to",
+        "import those tables too, or take the references out of the deployment's schema",
     ),
     ("anceled", "import: it was cancelled", "run the same command to import again"),
 ];
@@ -241,6 +248,13 @@ mod tests {
             "Hit an error while importing:\ncannot parse t/generated_schema.jsonl: unexpected token at 'uniform'",
         );
         assert_eq!(old.message(), OLD_DEPLOYMENT);
+        for text in [
+            "The import has IDs that conflict with existing table `orders`",
+            "conflict between `orders` with table number 10008",
+            "wants table number 10008 but was already assigned",
+        ] {
+            assert_eq!(import_failure(text).message(), NUMBERS_IN_USE, "{text}");
+        }
         let other = import_failure("Hit an error while importing:\nCANARY").to_string();
         assert!(!other.contains("CANARY"), "{other}");
     }

@@ -7,6 +7,8 @@
 //! The catalog comes from the data API's OpenAPI document and, where a connection string is given, from Postgres itself,
 //! which tells what the document cannot; [`merge`] puts the two together. [`PostgresCatalog`] works without a data API.
 
+#[cfg(feature = "benchmarking")]
+pub mod benchmarking;
 mod client;
 mod decode;
 mod discover;

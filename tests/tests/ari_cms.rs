@@ -306,6 +306,34 @@ async fn full_scenario_matches_sql() {
     assert_eq!(runs(&project).len(), 2, "only --fresh starts a run folder of its own");
 }
 
+/// Neither the data API nor its key is there: all comes over the connection, each table in several parts.
+#[tokio::test(flavor = "multi_thread")]
+async fn full_scenario_straight_from_postgres_matches_sql() {
+    let folder = folder();
+    let mut project = Project::set_up(folder.path(), Scenario::Full).await.unwrap();
+    let path = folder.path().join("migrate.toml");
+    let configuration = std::fs::read_to_string(&path).unwrap();
+    let straight = "\n[supabase]\naccess = \"postgres\"\n\n[run]\npartitions = 3\n";
+    std::fs::write(path, configuration + straight).unwrap();
+    let (url, database) = (closed_url(), project.supabase.database_url());
+    let env = [("SUPABASE_URL", &*url), ("SUPABASE_SECRET_KEY", ""), ("SUPABASE_DB_URL", &*database)];
+    run_with(&project, "migrate-discover", &[], &env, 0).await;
+    run_with(&project, "migrate-plan", &["--write"], &env, 0).await;
+    project.deploy().await.unwrap();
+    run_with(&project, "migrate-run", &["--quiet"], &env, 3).await;
+    let first = documents(project.convex.as_ref().unwrap(), &TABLES).await;
+    let rejects = assert_matches_sql(&project, &first).await;
+    assert_reported(&project, &rejects).await;
+    run_with(&project, "migrate-run", &["--quiet", "--fresh"], &env, 3).await;
+    assert!(documents(project.convex.as_ref().unwrap(), &TABLES).await == first, "--fresh changed a document");
+    assert_nothing_written(&project);
+    assert_reported(&project, &rejects).await;
+
+    let unset = [("SUPABASE_DB_URL", "")];
+    let printed = run_with(&project, "migrate-run", &["--quiet"], &unset, 4).await;
+    assert_says(&printed, &["SUPABASE_DB_URL", "supabase.access"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn seed_scenario_moves_the_two_rows() {
     let folder = folder();
@@ -410,6 +438,11 @@ async fn bad_input_is_exit_4_and_writes_nothing() {
 async fn ctrl_c_is_resumable() {
     let folder = folder();
     let project = deployed(folder.path(), Scenario::Full).await;
+    // Each table in parts, of which some are begun and others not.
+    let path = folder.path().join("migrate.toml");
+    let configuration = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, configuration + "\n[run]\npartitions = 4\n").unwrap();
+    run(&project, "migrate-plan", &[], 0).await;
     let convex = project.convex.as_ref().unwrap();
     let mut command = project.program("migrate-run", &["--quiet"]);
     let mut migration = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use migrate_tests::convex_bench::{ConvexBench, ConvexBenchOptions, Fault, FaultPlan};
+use migrate_tests::convex_bench::{ConvexBench, ConvexBenchOptions, Fault, FaultKind, FaultPlan};
 use migrate_tests::project::Profile;
 use migrate_tests::torture::trial::REJECTS_LEFT;
 use migrate_tests::torture::{Size, Stage, Target, Trial};
@@ -108,6 +108,9 @@ async fn a_second_signal_ends_the_process_at_once() {
     bench(&trial).add_standing_fault(Fault::Slow(Duration::from_millis(20)));
     let child = writing(&mut trial, QUIET).await;
     bench(&trial).set_faults(every_call(Fault::Hang));
+    while !bench(&trial).injected().contains_key(&FaultKind::Hang) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     signal(&child, "-INT");
     while !trial.printed().contains("stopping") {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -1,4 +1,4 @@
-//! Pages of the real `PostgREST` against what SQL says: every row once, in the order of its key, whatever the key is.
+//! Pages of the real `PostgREST`, and of Postgres itself, against what SQL says: every row once, in the order of its key, whatever the key is.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use migrate_core::testing::{SourceFixture, check_source};
 use migrate_core::value::Value;
 use migrate_core::{Error, ErrorKind, Source};
 use migrate_tests::local_stack::{Supabase, SupabaseOptions};
-use supabase_source::{SupabaseSettings, SupabaseSource};
+use supabase_source::{PostgresSettings, PostgresSource, SupabaseSettings, SupabaseSource};
 use tokio_postgres::Client;
 
 async fn project(sql: &str, max_rows: u32) -> Supabase {
@@ -44,7 +44,7 @@ fn request(table: &TableName, key: &[&str], limit: usize) -> PageRequest {
     PageRequest { table: table.clone(), columns: columns.into(), key, range: KeyRange::all(), after: None, limit }
 }
 
-async fn walk(source: &SupabaseSource, first: PageRequest) -> Result<Vec<Record>, Error> {
+async fn walk(source: &dyn Source, first: PageRequest) -> Result<Vec<Record>, Error> {
     let (mut rows, mut after): (Vec<Record>, Option<Cursor>) = (Vec::new(), first.after.clone());
     loop {
         let page: Page = source.read_page(PageRequest { after, ..first.clone() }).await?;
@@ -73,14 +73,20 @@ async fn sql_numbers(client: &Client, sql: &str) -> Vec<i64> {
 
 /// Reads the table by `key` in pages of several sizes, and after each row of it: always the rows that SQL orders alike.
 async fn agrees(project: &Supabase, client: &Client, name: &str, key: &[&str]) {
-    let (table, source) = (public(name), source(project));
+    read_alike(&source(project), client, name, key).await;
+    let straight = PostgresSource::new(PostgresSettings::new(project.database_url())).unwrap();
+    read_alike(&straight, client, name, key).await;
+}
+
+async fn read_alike(source: &dyn Source, client: &Client, name: &str, key: &[&str]) {
+    let table = public(name);
     let order: Vec<String> = key.iter().map(|column| identifier(column)).collect();
     let sql = format!("select n::bigint from {} order by {}", identifier(name), order.join(", "));
     let expected = sql_numbers(client, &sql).await;
     assert!(expected.len() > 1, "{name} has too few rows to page");
     let limits: &[usize] = if expected.len() < 100 { &[1, 2, 1000] } else { &[3, 1000] };
     for &limit in limits {
-        let rows = walk(&source, request(&table, key, limit)).await;
+        let rows = walk(source, request(&table, key, limit)).await;
         let rows = rows.unwrap_or_else(|error| panic!("{name} by {limit}: {error:?}"));
         assert_eq!(numbers(&rows), expected, "{name} by {limit}");
         let keys: std::collections::HashSet<_> = rows.iter().map(|row| row.key().unwrap()).collect();

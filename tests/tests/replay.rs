@@ -149,7 +149,7 @@ impl Case {
                     let found = actual[&key].get(field).cloned().unwrap_or_default();
                     let same = match (found.as_f64(), wanted.as_f64()) {
                         (Some(found), Some(wanted)) => found.to_bits() == wanted.to_bits(),
-                        _ => found.to_string().replace(".0", "") == wanted.to_string(),
+                        _ => &found == wanted,
                     };
                     assert!(same, "{table} {key} {field}: SQL has {wanted}, Convex has {found}");
                 }

@@ -19,3 +19,8 @@ pub use commands::{Verb, main};
 #[cfg(doctest)]
 #[derive(Debug)]
 pub struct Readme;
+
+#[doc = include_str!("../../../docs/embedding.md")]
+#[cfg(doctest)]
+#[derive(Debug)]
+pub struct Embedding;

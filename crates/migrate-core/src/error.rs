@@ -77,7 +77,7 @@ pub const ERROR_KINDS: &[(ErrorKind, &str, Disposition, bool)] = &[
     (ErrorKind::Unavailable, "unavailable", Disposition::Retry, false),
     (ErrorKind::TimedOut, "timed_out", Disposition::Retry, false),
     (ErrorKind::UnknownOutcome, "unknown_outcome", Disposition::Retry, false),
-    (ErrorKind::TooLarge, "too_large", Disposition::Split, false),
+    (ErrorKind::TooLarge, "too_large", Disposition::Split, true),
     (ErrorKind::RecordFailed, "record_failed", Disposition::Split, false),
     (ErrorKind::Protocol, "protocol", Disposition::Abort, false),
     (ErrorKind::State, "state", Disposition::Abort, true),

@@ -87,8 +87,8 @@ pub trait Source: Debug + Send + Sync {
     /// `TableMissing` and `Forbidden` name the table.
     async fn count(&self, table: &TableName) -> Result<Option<u64>>;
 
-    /// Cuts a table that is read by `key` into at most `wanted` ranges that are disjoint and together the whole table; at
-    /// least one.
+    /// Cuts a table that is read by `key` into at most `wanted` ranges; at least one. They are in key order, the first and
+    /// the last are open, and each of the others begins where the one before it ends.
     async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>>;
 
     /// Reads one page, strictly after `request.after`.
@@ -112,4 +112,32 @@ pub trait Source: Debug + Send + Sync {
     /// # Errors
     /// `Config` for a key that was not made of these columns, and for a table of which no key is known.
     async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>>;
+}
+
+/// A source that is chosen while the program runs.
+#[async_trait]
+impl Source for Arc<dyn Source> {
+    async fn check(&self) -> Result<()> {
+        (**self).check().await
+    }
+
+    async fn discover(&self) -> Result<Catalog> {
+        (**self).discover().await
+    }
+
+    async fn count(&self, table: &TableName) -> Result<Option<u64>> {
+        (**self).count(table).await
+    }
+
+    async fn partitions(&self, table: &TableName, key: &[FieldName], wanted: usize) -> Result<Vec<KeyRange>> {
+        (**self).partitions(table, key, wanted).await
+    }
+
+    async fn read_page(&self, request: PageRequest) -> Result<Page> {
+        (**self).read_page(request).await
+    }
+
+    async fn fetch(&self, table: &TableName, keys: &[SourceKey], columns: &[FieldName]) -> Result<Vec<Option<Record>>> {
+        (**self).fetch(table, keys, columns).await
+    }
 }

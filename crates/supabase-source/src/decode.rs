@@ -40,7 +40,7 @@ pub(crate) fn decode(body: &[u8], read: &TableRead) -> Result<Vec<Record>> {
     for row in rows {
         let mut values = Vec::with_capacity(row.len());
         for (position, (raw, column)) in row.into_iter().zip(&read.columns).enumerate() {
-            values.push(value(raw, &column.source_type).map_err(|found| {
+            values.push(value_of(raw.get(), &column.source_type).map_err(|found| {
                 let name = read.shape.fields.get(position).map_or("", |field| field.as_str());
                 in_table(Error::new(ErrorKind::Config, format!("read {found} as {}", column.source_type.name)))
                     .with_context("column", name)
@@ -135,10 +135,14 @@ impl Visitor<'_> for ColumnPosition<'_> {
 }
 
 /// What was found where something else was due, in words: never the value.
-type Found = &'static str;
+pub(crate) type Found = &'static str;
 
-fn value(raw: &RawValue, source_type: &SourceType) -> Result<Value, Found> {
-    match raw.get() {
+/// One column's value, from its JSON text.
+///
+/// # Errors
+/// What was found instead of a value of the type.
+pub(crate) fn value_of(text: &str, source_type: &SourceType) -> Result<Value, Found> {
+    match text {
         "null" => Ok(Value::Null),
         text if source_type.array => array(text, source_type.scalar, 1),
         text => scalar(text, source_type.scalar),

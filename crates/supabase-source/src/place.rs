@@ -34,13 +34,13 @@ const SEARCHED: u64 = 128 * 1024;
 
 /// A row's place, `(block,number)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+pub(crate) struct Place {
     block: u64,
     number: u32,
 }
 
 impl Place {
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (block, number) = text.strip_prefix('(')?.strip_suffix(')')?.split_once(',')?;
         let place = Self { block: block.parse().ok()?, number: number.parse().ok()? };
         (place.block < MOST_BLOCKS).then_some(place)
@@ -118,16 +118,21 @@ impl Windows {
             let is_same =
                 self.with(table, |learned| **learned.stored_in.get_or_insert_with(|| found.to_string()) == **found);
             if !is_same {
-                return Err(Error::new(ErrorKind::Config, "read by their place rows that several tables store")
-                    .with_context("table", table)
-                    .with_remedy(
-                        "the table has partitions or children, whose places repeat: set its kind to partitioned in \
-                         catalog.json and plan again, or give it a primary key",
-                    ));
+                return Err(several_tables(table));
             }
         }
         Ok(())
     }
+}
+
+/// The error of rows whose places repeat.
+pub(crate) fn several_tables(table: &TableName) -> Error {
+    Error::new(ErrorKind::Config, "read by their place rows that several tables store")
+        .with_context("table", table)
+        .with_remedy(
+            "the table has partitions or children, whose places repeat: set its kind to partitioned in catalog.json and \
+             plan again, or give it a primary key",
+        )
 }
 
 /// What is read, for every query of a page.

@@ -5,11 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use migrate_core::catalog::{Catalog, ScalarKind, TableSchema};
+use migrate_core::catalog::{Catalog, TableSchema};
 use migrate_core::names::{FieldName, SourceKey, TableName};
 use migrate_core::record::{Record, RecordShape};
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
-use migrate_core::value::Value;
 use migrate_core::{Error, ErrorKind, Result, Source};
 
 use crate::client::Client;
@@ -19,8 +18,8 @@ use crate::filter::RowFilter;
 use crate::key::{KeyKind, require_full_sight};
 use crate::key_order;
 use crate::page_size::{OneRow, PageSizes, asks_to_wait, is_too_large};
-use crate::partition::{block_ranges, integer_ranges, uuid_ranges};
-use crate::place::{PlaceRead, Windows, block_of};
+use crate::partition::Ranges;
+use crate::place::{PlaceRead, Windows};
 use crate::query::{Filter, ReadQuery, keyset_queries, quote};
 use crate::settings::SupabaseSettings;
 use crate::table_read::TableRead;
@@ -202,39 +201,6 @@ impl SupabaseSource {
                 "name other columns as its key, or leave these rows out by a row filter such as id=not.is.null",
             ))
     }
-
-    /// The row with the smallest or largest leading key; `None` for an empty table.
-    async fn outermost(&self, read: &TableRead, leading: &FieldName, direction: &str) -> Result<Option<Record>> {
-        let query = ReadQuery {
-            select: Some(read.select.clone()),
-            filters: self.filters(&read.shape.table).to_vec(),
-            order: Some(format!("{}.{direction}", quote(leading.as_str()))),
-            limit: Some(1),
-            ..ReadQuery::of(&read.shape.table)
-        };
-        let (records, _) = self.client.rows(&query, read, "read the outermost keys").await?;
-        Ok(records.into_iter().next())
-    }
-
-    /// The blocks of a table, or its whole where it has partitions.
-    async fn place_ranges(&self, read: &TableRead, wanted: usize) -> Result<Vec<KeyRange>> {
-        let [place] = read.key.as_slice() else { return Ok(vec![KeyRange::all()]) };
-        let last = self.outermost(read, place, "desc").await?;
-        Ok(last.as_ref().and_then(block_of).map_or_else(|| vec![KeyRange::all()], |last| block_ranges(last, wanted)))
-    }
-
-    async fn key_ranges(&self, read: &TableRead, leading: &FieldName, wanted: usize) -> Result<Vec<KeyRange>> {
-        let key = |record: Option<Record>| match record?.get(leading.as_str())? {
-            Value::Int64(key) => Some(*key),
-            _ => None,
-        };
-        let smallest = key(self.outermost(read, leading, "asc").await?);
-        let largest = key(self.outermost(read, leading, "desc").await?);
-        match (smallest, largest) {
-            (Some(smallest), Some(largest)) => Ok(integer_ranges(smallest, largest, wanted)),
-            _ => Ok(vec![KeyRange::all()]),
-        }
-    }
 }
 
 impl Known {
@@ -315,14 +281,15 @@ impl Source for SupabaseSource {
         let (Some(leading), Some(leading_type)) = (read.key.first(), read.key_types.first()) else {
             return Ok(vec![KeyRange::all()]);
         };
-        let ranges = match leading_type.scalar {
-            _ if wanted <= 1 || leading_type.array => return Ok(vec![KeyRange::all()]),
-            _ if read.by_place => self.place_ranges(&read, wanted).await,
-            ScalarKind::Uuid => return Ok(uuid_ranges(wanted)),
-            ScalarKind::Int4 | ScalarKind::Int8 => self.key_ranges(&read, leading, wanted).await,
-            _ => return Ok(vec![KeyRange::all()]),
-        };
-        ranges.map_err(self.explain(table))
+        if wanted <= 1 || leading_type.array {
+            return Ok(vec![KeyRange::all()]);
+        }
+        let cut = Ranges { client: &self.client, read: &read, filters: self.filters(table), wanted };
+        match cut.by_kind(leading, leading_type.scalar).await {
+            // What cannot be asked in time is no reason not to read it.
+            Err(error) if is_too_large(&error) => Ok(vec![KeyRange::all()]),
+            ranges => ranges.map_err(self.explain(table)),
+        }
     }
 
     async fn read_page(&self, request: PageRequest) -> Result<Page> {

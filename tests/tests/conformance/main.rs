@@ -1,5 +1,5 @@
 //! The conformance suites of `migrate-core` on the real adapters, bare and below every layer: `SupabaseSource` on the
-//! real PostgREST, `ConvexSink` on convex-local and on convex-bench.
+//! real PostgREST, `PostgresSource` on the real Postgres, `ConvexSink` on convex-local and on convex-bench.
 
 mod cases;
 mod sink;

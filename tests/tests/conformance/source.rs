@@ -1,4 +1,4 @@
-use migrate_core::Source as _;
+use migrate_core::Source;
 use migrate_core::layer::{Limit, Retry, Timeout};
 use migrate_core::names::{FieldName, SourceKey};
 use migrate_core::source::{KeyRange, PageRequest};
@@ -6,7 +6,7 @@ use migrate_core::testing::{SourceFixture, check_source};
 use migrate_core::value::{TimeKind, Value};
 use migrate_tests::local_stack::{Fault, Supabase, SupabaseOptions};
 use serde_json::value::RawValue;
-use supabase_source::{SupabaseSettings, SupabaseSource};
+use supabase_source::{PostgresSettings, PostgresSource, SupabaseSettings, SupabaseSource};
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
 
@@ -24,6 +24,13 @@ impl Case {
     /// Names and types, the key's first.
     fn columns(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.key.iter().copied().chain(COLUMNS.iter().map(|(name, kind, _)| (*name, *kind)))
+    }
+
+    /// The key as Postgres has it, whose catalog tells the primary key's own order.
+    fn in_index_order(self) -> Self {
+        let turn = |list: &'static [(&str, &str)]| list.iter().rev().copied().collect::<Vec<_>>().leak();
+        let unknown = self.unknown.iter().rev().copied().collect::<Vec<_>>().leak();
+        if self.turned { Self { key: turn(self.key), unknown, ..self } } else { self }
     }
 
     fn empty(&self) -> String {
@@ -134,6 +141,12 @@ fn source(supabase: &Supabase) -> SupabaseSource {
     SupabaseSource::new(SupabaseSettings::new(supabase.url(), supabase.secret_key())).unwrap()
 }
 
+/// The same project, read straight from Postgres over so few connections that readers must give way to each other.
+fn straight(supabase: &Supabase) -> PostgresSource {
+    let settings = PostgresSettings { connections: 2, ..PostgresSettings::new(supabase.database_url()) };
+    PostgresSource::new(settings).unwrap()
+}
+
 /// Runs the suite on every case, and says all that is wrong at once.
 async fn check(cases: &[Case]) {
     let supabase = project(cases).await;
@@ -143,6 +156,10 @@ async fn check(cases: &[Case]) {
         let fixture = case.fixture(&client).await;
         if let Err(violation) = check_source(&source(&supabase), &fixture).await {
             wrong.push(format!("{}: {violation}", case.table));
+        }
+        let fixture = case.in_index_order().fixture(&client).await;
+        if let Err(violation) = check_source(&straight(&supabase), &fixture).await {
+            wrong.push(format!("{} straight from Postgres: {violation}", case.table));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -240,14 +257,14 @@ async fn rows_are_found_by_keys_that_are_written_in_another_way() {
         ),
     ];
     let supabase = project(&cases.map(|(case, _)| case)).await;
-    let source = source(&supabase);
-    for (case, rows) in cases {
+    let sources: [Box<dyn Source>; 2] = [Box::new(source(&supabase)), Box::new(straight(&supabase))];
+    for ((case, rows), source) in cases.iter().flat_map(|case| sources.iter().map(move |source| (case, source))) {
         let keys = rows.map(|(key, _)| SourceKey::from(key));
         let found = source.fetch(&name(case.table), &keys, &[FieldName::from(case.key[0].0)]).await.unwrap();
         let found: Vec<String> = found
             .iter()
             .map(|row| row.as_ref().and_then(|row| row.values[0].exact_text()).unwrap_or_default())
             .collect();
-        assert_eq!(found, rows.map(|(_, row)| row), "{}", case.table);
+        assert_eq!(found, rows.map(|(_, row)| row), "{} of {source:?}", case.table);
     }
 }

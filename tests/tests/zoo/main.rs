@@ -37,6 +37,8 @@ enum Mode {
     DataApi,
     /// The defaults, with Postgres' own catalog.
     Catalog,
+    /// The same, with the rows straight from Postgres too.
+    Postgres,
     /// `migrate_options.toml`, with the catalog.
     Options,
     /// `migrate_text.toml`, with the catalog.
@@ -47,6 +49,7 @@ impl Mode {
     fn configuration(self) -> &'static str {
         match self {
             Self::DataApi | Self::Catalog => include_str!("migrate.toml"),
+            Self::Postgres => concat!("supabase.access = \"postgres\"\n", include_str!("migrate.toml")),
             Self::Options => include_str!("migrate_options.toml"),
             Self::Text => include_str!("migrate_text.toml"),
         }
@@ -60,7 +63,7 @@ impl Mode {
             Self::DataApi if table == "domains" && column.name == "list_price" => Kind::Double,
             Self::DataApi if table == "domains" && column.name == "prices" => Kind::List(Box::new(Kind::Double)),
             Self::DataApi => Kind::of(sql_type, false),
-            Self::Catalog => Kind::of(sql_type, true),
+            Self::Catalog | Self::Postgres => Kind::of(sql_type, true),
             Self::Options => options_kind(table, &column.name, sql_type),
             Self::Text if (table, column.name.as_str()) == ("lists", "raws") => return None,
             Self::Text => Kind::text_of(sql_type),
@@ -70,7 +73,7 @@ impl Mode {
     /// The rows that must be rejected, with their codes.
     fn rejected(self) -> Vec<Case> {
         match self {
-            Self::DataApi | Self::Catalog => [LIMITS, DEFAULT_REJECTS].concat(),
+            Self::DataApi | Self::Catalog | Self::Postgres => [LIMITS, DEFAULT_REJECTS].concat(),
             Self::Options => [LIMITS, OPTIONS_REJECTS].concat(),
             Self::Text => TEXT_REJECTS.to_vec(),
         }
@@ -84,7 +87,7 @@ impl Mode {
     /// What must be counted as lossy.
     fn changes(self) -> &'static [Case] {
         match self {
-            Self::DataApi | Self::Catalog => DEFAULT_CHANGES,
+            Self::DataApi | Self::Catalog | Self::Postgres => DEFAULT_CHANGES,
             Self::Options => OPTIONS_CHANGES,
             Self::Text => &[],
         }
@@ -394,6 +397,16 @@ async fn the_defaults_with_and_without_the_catalog_of_postgres() {
     catalog.assert_all().await;
     assert_same_but_for(OTHER_TYPES, &data_api, &catalog);
     assert_again_changes_nothing(&catalog.project, Mode::Catalog).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_postgres_become_the_same_documents() {
+    let (catalog, postgres) = tokio::join!(migrated(Mode::Catalog), migrated(Mode::Postgres));
+    postgres.assert_all().await;
+    assert_same_but_for(&[], &catalog, &postgres);
+    let plan = |run: &Run| std::fs::read_to_string(run.project.folder().join("plan.json")).unwrap();
+    assert_eq!(plan(&catalog), plan(&postgres), "the plan does not depend on what is read through");
+    assert_again_changes_nothing(&postgres.project, Mode::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,9 +6,8 @@ use migrate_core::Source as _;
 use migrate_core::catalog::{Catalog, TableState};
 use migrate_core::layer::{Retry, RetryPolicy};
 use migrate_core::observe::Fanout;
-use supabase_source::SupabaseSource;
 
-use super::{AccessOptions, ProjectArguments, fail, help, supabase};
+use super::{AccessOptions, ProjectArguments, fail, help, source};
 use crate::environment::Environment;
 use crate::init::first_config;
 use crate::{exit, files, output};
@@ -30,7 +29,8 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// from the environment, else from .env.local, else from .env.
 ///
 /// With SUPABASE_DB_URL, a Postgres connection string of the same project, the catalog of Postgres is read too: it tells
-/// unique keys, checks, every reference, generated columns, and what rows leave behind.
+/// unique keys, checks, every reference, generated columns, and what rows leave behind. With supabase.access =
+/// "postgres" in migrate.toml, it is all that is needed: rows are read over it, too.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-discover", version, max_term_width = 100)]
@@ -60,7 +60,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
     };
     let found = async {
         let environment = Environment::read(arguments.project.folder())?;
-        let source = SupabaseSource::new(supabase(&environment, &config, arguments.access)?)?;
+        let source = source::bare(&environment, &config, None, arguments.access)?;
         source.check().await?;
         let catalog = Retry::new(source, RetryPolicy::default(), Arc::new(Fanout::default())).discover().await?;
         files::write_json(&arguments.project.catalog(), &catalog)?;

@@ -11,6 +11,7 @@ mod report;
 mod run;
 mod schema;
 mod sides;
+mod source;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -136,7 +137,7 @@ struct AccessOptions {
     /// Accept plain http to another host than this one
     ///
     /// Keys and rows are sent in the clear: only where the network in between is your own.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     allow_http: bool,
 }
 
@@ -153,9 +154,14 @@ fn supabase(environment: &Environment, config: &MigrateConfig, access: AccessOpt
     settings.database_url = environment.database_url();
     settings.allow_partial = access.allow_partial;
     settings.allow_http = access.allow_http;
+    settings.expected_tables = expected_tables(config);
+    Ok(settings)
+}
+
+/// The tables that the configuration names: discovery tells of them even where the source does not list them.
+fn expected_tables(config: &MigrateConfig) -> Vec<TableName> {
     let mut expected: Vec<TableName> = config.named_tables().collect();
     expected.sort();
     expected.dedup();
-    settings.expected_tables = expected;
-    Ok(settings)
+    expected
 }

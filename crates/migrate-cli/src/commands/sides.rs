@@ -14,15 +14,13 @@ use migrate_core::plan::{MigrateConfig, Plan, WriteRate};
 use migrate_core::report::ReportBuilder;
 use migrate_core::stop::Stop;
 use migrate_core::{Error, ErrorKind, Result, Sink, Source};
-use supabase_source::SupabaseSource;
 
-use super::{AccessOptions, ProjectArguments, supabase};
+use super::{AccessOptions, ProjectArguments, source};
 use crate::environment::Environment;
 use crate::progress::Progress;
 use crate::{confirm, files, output};
 
-/// Longest wait for one answer of Supabase, whose own limit is 60 s, and of Convex, whose own limit is 300 s.
-const SOURCE_TIMEOUT: Duration = Duration::from_secs(75);
+/// Longest wait for one answer of Convex, whose own limit is 300 s.
 const SINK_TIMEOUT: Duration = Duration::from_secs(315);
 
 /// The options that a run and a replay share.
@@ -53,7 +51,7 @@ pub(super) struct RunOptions {
     ///
     /// Without it, run.write_rate of migrate.toml counts. A deployment's class has a limit of its own: 4, 8, 32 or
     /// 64 MiB a second; what the app writes at the same time counts too.
-    #[arg(long, value_name = "SIZE", value_parser = WriteRate::from_str)]
+    #[arg(long, value_name = "SIZE", value_parser = WriteRate::from_str, hide_short_help = true)]
     pub(super) write_rate: Option<WriteRate>,
     #[command(flatten)]
     pub(super) access: AccessOptions,
@@ -92,13 +90,7 @@ impl Sides {
         dry_run: bool,
     ) -> Result<Self> {
         let environment = Environment::read(project.folder())?;
-        let mut settings = supabase(&environment, config, options.access)?;
-        settings.filters = plan
-            .tables
-            .iter()
-            .filter_map(|table| table.filter.clone().map(|filter| (table.read_from().clone(), filter)))
-            .collect();
-        let source = SupabaseSource::new(settings)?;
+        let source = source::bare(&environment, config, Some(plan), options.access)?;
         let sink = convex(&environment, config, plan, options.access)?;
         if !dry_run && !options.yes {
             confirm_production(&sink)?;
@@ -111,15 +103,14 @@ impl Sides {
 
         let policy = RetryPolicy::default();
         let stop = Stop::default();
-        let source = Limit::new(Timeout::new(source, SOURCE_TIMEOUT), plan.run.tables_in_parallel.max(1));
-        let source = Retry::new(source, policy, observer.clone()).with_stop(stop.clone());
+        let source = source::layered(source, config, plan, observer.clone(), stop.clone());
         let mut sink = Limit::new(Timeout::new(sink, SINK_TIMEOUT), plan.run.in_flight.max(1));
         if let Some(rate) = options.write_rate.or(plan.run.write_rate) {
             sink = sink.with_write_rate(rate.bytes_per_second());
         }
         let sink = Retry::new(sink, policy, observer.clone()).with_stop(stop.clone());
         let sink: Arc<dyn Sink> = if dry_run { Arc::new(DryRun::new(sink)) } else { Arc::new(Bisect::new(sink)) };
-        Ok(Self { source: Arc::new(source), sink, observer, builder, progress, stop })
+        Ok(Self { source, sink, observer, builder, progress, stop })
     }
 }
 

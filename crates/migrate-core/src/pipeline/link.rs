@@ -26,11 +26,12 @@ use crate::value::Value;
 /// # Errors
 /// The first error; pages before it are committed.
 pub(super) async fn link_partition(
-    shared: &Arc<Shared>,
-    table: &Arc<PlanTable>,
+    shared: Arc<Shared>,
+    table: Arc<PlanTable>,
     partition: PartitionId,
     mut checkpoint: Checkpoint,
 ) -> Result<Checkpoint> {
+    let (shared, table) = (&shared, &table);
     let after = match &checkpoint.progress {
         Progress::Copied => None,
         Progress::Linking { after } => Some(after.clone()),

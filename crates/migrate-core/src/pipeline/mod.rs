@@ -3,6 +3,7 @@
 mod batch;
 mod forward;
 mod link;
+mod partitions;
 mod prepare;
 mod references;
 mod replay;
@@ -191,6 +192,7 @@ impl Pipeline {
             observer: self.observer.clone(),
             stop: self.stop.clone(),
             places: Arc::new(Semaphore::new(in_flight)),
+            readers: Semaphore::new(self.plan.run.tables_in_parallel.max(1)),
             transforms: self.transforms.clone(),
             rejects: AtomicU64::new(0),
             max_rejects: self.max_rejects,

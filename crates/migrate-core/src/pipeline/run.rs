@@ -6,6 +6,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::link::link_partition;
+use super::partitions::{Placed, place, side_by_side};
 use super::table::copy_partition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
@@ -14,7 +15,7 @@ use crate::plan::{Plan, PlanField, PlanReference, PlanTable};
 use crate::resolve::IdResolver;
 use crate::sink::Sink;
 use crate::source::Source;
-use crate::state::{Checkpoint, Commit, PartitionId, Progress, StateStore, Totals};
+use crate::state::{Progress, StateStore, Totals};
 use crate::stop::{Stop, stopped};
 use crate::transform::{Chain, Transform};
 
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) stop: Stop,
     pub(super) places: Arc<Semaphore>,
+    /// Turns of the partitions that are read at once, over all tables.
+    pub(super) readers: Semaphore,
     pub(super) transforms: Vec<MakeTransform>,
     pub(super) rejects: AtomicU64,
     pub(super) max_rejects: Option<u64>,
@@ -87,12 +90,12 @@ impl Shared {
 }
 
 /// A table and how its partitions stand when it stops.
-type TableEnd = (Arc<PlanTable>, Result<Vec<(PartitionId, Checkpoint)>>);
+type TableEnd = (Arc<PlanTable>, Result<Vec<Placed>>);
 
 /// How a table's turn begins.
 struct TableRun {
     table: Arc<PlanTable>,
-    partitions: Vec<(PartitionId, Checkpoint)>,
+    partitions: Vec<Placed>,
 }
 
 /// Runs the tables of a plan: levels one after the other, the tables of a level side by side, then the second pass.
@@ -224,20 +227,12 @@ async fn run_level(shared: &Arc<Shared>, tables: Vec<Arc<PlanTable>>, open: &mut
     failure.map_or(Ok(()), Err)
 }
 
-async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<(PartitionId, Checkpoint)>> {
+async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<Placed>> {
     if shared.stop.is_requested() {
         return Err(Error::new(ErrorKind::Interrupted, "begin the table: a stop was asked for"));
     }
-    let mut partitions = shared.state.partitions(&table.source).await?;
     let expected = shared.source.count(table.read_from()).await?;
-    if partitions.is_empty() {
-        for range in shared.source.partitions(table.read_from(), &table.key, 1).await? {
-            let partition = PartitionId { table: table.source.clone(), range };
-            let checkpoint = Checkpoint::default();
-            shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
-            partitions.push((partition, checkpoint));
-        }
-    }
+    let partitions = place(shared, table, expected).await?;
     let mut resumed = Totals::default();
     for (_, checkpoint) in &partitions {
         resumed.absorb(&checkpoint.totals);
@@ -249,25 +244,13 @@ async fn copy_table(shared: &Arc<Shared>, table: &Arc<PlanTable>) -> Result<Vec<
         resumed: Box::new(resumed),
     });
     shared.count_rejects(rejected)?;
-    let mut copied = Vec::with_capacity(partitions.len());
-    for (partition, checkpoint) in partitions {
-        let checkpoint = copy_partition(shared, table, partition.clone(), checkpoint).await?;
-        copied.push((partition, checkpoint));
-    }
-    Ok(copied)
+    let copy = |shared, partition, checkpoint| copy_partition(shared, table.clone(), partition, checkpoint);
+    side_by_side(shared, partitions, copy).await
 }
 
-async fn link_table(
-    shared: &Arc<Shared>,
-    table: &Arc<PlanTable>,
-    partitions: Vec<(PartitionId, Checkpoint)>,
-) -> Result<Vec<(PartitionId, Checkpoint)>> {
-    let mut linked = Vec::with_capacity(partitions.len());
-    for (partition, checkpoint) in partitions {
-        let checkpoint = link_partition(shared, table, partition.clone(), checkpoint).await?;
-        linked.push((partition, checkpoint));
-    }
-    Ok(linked)
+async fn link_table(shared: &Arc<Shared>, table: &Arc<PlanTable>, partitions: Vec<Placed>) -> Result<Vec<Placed>> {
+    let link = |shared, partition, checkpoint| link_partition(shared, table.clone(), partition, checkpoint);
+    side_by_side(shared, partitions, link).await
 }
 
 /// Ends a table's turn: counts it again and tells how it stands.

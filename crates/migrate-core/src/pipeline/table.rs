@@ -28,11 +28,12 @@ const PAGES_AHEAD: usize = 2;
 /// # Errors
 /// The first error; batches before it are committed. `Interrupted` when a stop was asked for.
 pub(super) async fn copy_partition(
-    shared: &Arc<Shared>,
-    table: &Arc<PlanTable>,
+    shared: Arc<Shared>,
+    table: Arc<PlanTable>,
     partition: PartitionId,
     mut checkpoint: Checkpoint,
 ) -> Result<Checkpoint> {
+    let (shared, table) = (&shared, &table);
     let after = match &checkpoint.progress {
         Progress::Pending => None,
         Progress::Copying { after } => Some(after.clone()),

@@ -50,6 +50,13 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::
     }
 }
 
+fn some_at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        Some(0) => Err(serde::de::Error::custom("it must be at least 1")),
+        number => Ok(number),
+    }
+}
+
 /// Dimensions of an array, of which Postgres has six at most.
 fn one_to_six<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u8>, D::Error> {
     match u8::deserialize(deserializer)? {
@@ -66,12 +73,25 @@ pub struct SupabaseConfig {
     pub url: Option<String>,
     /// The schemas whose tables are read. Tables of another schema than `public` are written `schema.table`.
     pub schemas: Vec<String>,
+    /// What the rows are read through.
+    pub access: Access,
 }
 
 impl Default for SupabaseConfig {
     fn default() -> Self {
-        Self { url: None, schemas: vec![crate::names::DEFAULT_SCHEMA.to_owned()] }
+        Self { url: None, schemas: vec![crate::names::DEFAULT_SCHEMA.to_owned()], access: Access::default() }
     }
+}
+
+/// What a source's rows are read through.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// The data API.
+    #[default]
+    Rest,
+    /// Postgres itself, by `SUPABASE_DB_URL`: all tables as they are at one moment, and faster.
+    Postgres,
 }
 
 /// The Convex deployment. Keys are never in the file: `CONVEX_DEPLOY_KEY` or `CONVEX_SELF_HOSTED_ADMIN_KEY`.
@@ -122,10 +142,15 @@ pub struct RunConfig {
     #[schemars(range(min = 1))]
     #[serde(deserialize_with = "at_least_one")]
     pub in_flight: usize,
-    /// Tables of one dependency level that run side by side.
+    /// Tables of one dependency level, and parts of large ones, that are read side by side.
     #[schemars(range(min = 1))]
     #[serde(deserialize_with = "at_least_one")]
     pub tables_in_parallel: usize,
+    /// Parts that a table is cut into, each with a checkpoint of its own. Left out, one for every 50,000 rows, up to
+    /// `tables_in_parallel`.
+    #[schemars(range(min = 1))]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "some_at_least_one")]
+    pub partitions: Option<usize>,
     /// Stop after this many rejected rows.
     pub max_rejects: Option<u64>,
     /// Write no faster than so many bytes a second: `"3MiB"`. A Convex deployment takes 4 MiB a second or more, by its
@@ -141,6 +166,7 @@ impl Default for RunConfig {
             batch_records: 1000,
             in_flight: 4,
             tables_in_parallel: 4,
+            partitions: None,
             max_rejects: None,
             write_rate: None,
         }

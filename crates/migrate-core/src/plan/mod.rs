@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) use build::fits as is_of_type;
 pub use build::{PlanIssue, build_plan};
 pub use config::{
-    AdoptConfig, ColumnConfig, ComputedType, ConvexConfig, Defaults, FieldConfig, IndexChoice, JsonKeys, MigrateConfig,
-    NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig, TypeChoice, TypeRule,
+    Access, AdoptConfig, ColumnConfig, ComputedType, ConvexConfig, Defaults, FieldConfig, IndexChoice, JsonKeys,
+    MigrateConfig, NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig,
+    TypeChoice, TypeRule,
 };
 pub use coverage::{ColumnFate, column_fate, coverage, explain};
 pub use identity::PlanIdentity;

@@ -7,6 +7,7 @@ mod cycles;
 mod forward;
 mod interrupted;
 mod overlap;
+mod partitions;
 mod references;
 mod rejects;
 mod replay;

@@ -55,3 +55,16 @@ async fn tables_of_one_level_run_side_by_side() {
     let alone = seconds(&world, &plan).await;
     assert!(alone >= 20, "{alone} s");
 }
+
+/// Eight pages in four parts: 2 s until each part has its first batch, and 8 s for eight batches, four of them at once.
+#[tokio::test(start_paused = true)]
+async fn partitions_of_a_table_are_read_side_by_side() {
+    let world = slow(&["rows"], 8);
+    let mut plan = world.plan("[run]\nbatch_records = 100\npartitions = 4").await;
+    let together = seconds(&world, &plan).await;
+    assert!((10..=11).contains(&together), "{together} s");
+    plan.run.tables_in_parallel = 1;
+    let world = slow(&["rows"], 8);
+    let alone = seconds(&world, &plan).await;
+    assert!(alone >= 24, "one part after the other: {alone} s");
+}

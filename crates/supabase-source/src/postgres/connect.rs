@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use migrate_core::{Error, ErrorKind, Result};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,6 +11,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -21,17 +23,23 @@ use super::errors::{connect_error, connect_timeout};
 /// # Errors
 /// As [`connect_error`]; `Config` for certificates that cannot be read.
 pub(super) async fn connect(address: &Address, limit: Duration) -> Result<Client> {
+    open(address, limit).await.map(|(client, _)| client)
+}
+
+/// As [`connect`], with the connection's task, whose end ends the connection whatever is on the way.
+///
+/// # Errors
+/// As [`connect`].
+pub(super) async fn open(address: &Address, limit: Duration) -> Result<(Client, JoinHandle<()>)> {
     let connecting = async {
         let failed = |error: tokio_postgres::Error| connect_error(&error, address);
         if address.ssl_mode == SslMode::Disable {
             let (client, connection) = address.config.connect(NoTls).await.map_err(failed)?;
-            tokio::spawn(connection);
-            return Ok(client);
+            return Ok((client, tokio::spawn(connection.map(drop))));
         }
         let (client, connection) =
             address.config.connect(MakeRustlsConnect::new(tls(address)?)).await.map_err(failed)?;
-        tokio::spawn(connection);
-        Ok(client)
+        Ok((client, tokio::spawn(connection.map(drop))))
     };
     match tokio::time::timeout(limit, connecting).await {
         Ok(connected) => connected,

@@ -3,9 +3,11 @@
 use std::error::Error as StdError;
 use std::io;
 
+use migrate_core::names::TableName;
 use migrate_core::{Error, ErrorKind};
 
 use super::address::Address;
+use crate::errors::grant_statement;
 
 const POOLER: &str = "the direct host has an IPv6 address only: use the session pooler's connection string of the project's \
     Connect dialog, or the IPv4 add-on; a paused project has no address either; without \
@@ -43,24 +45,109 @@ pub(super) fn connect_timeout(address: &Address) -> Error {
         .with_remedy(remedy)
 }
 
+/// What a statement's SQLSTATE means (Postgres docs, "Error Codes"): the first that fits, one that ends in `*` by its
+/// class. The server's own words are shown where they name a right or a thing; the others may quote values.
+struct StateRule {
+    code: &'static str,
+    kind: ErrorKind,
+    shows_message: bool,
+    text: &'static str,
+    remedy: &'static str,
+}
+
+const fn state(
+    code: &'static str,
+    kind: ErrorKind,
+    shows_message: bool,
+    text: &'static str,
+    remedy: &'static str,
+) -> StateRule {
+    StateRule { code, kind, shows_message, text, remedy }
+}
+
+const REDISCOVER: &str = "the schema may have changed: run migrate-discover again";
+const DATABASE_LOG: &str = "if it stays so: the database's log says why";
+
+const STATE_RULES: &[StateRule] = &[
+    state("42501", ErrorKind::Forbidden, true, "", ""),
+    state("42P01", ErrorKind::TableMissing, true, "", "check its name and its schema"),
+    state("42703", ErrorKind::Config, true, "", REDISCOVER),
+    state("42883", ErrorKind::Config, true, "", "a column whose type has no order cannot be part of a key"),
+    state("57014", ErrorKind::TimedOut, false, "the statement took too long", ""),
+    state(
+        "25006",
+        ErrorKind::Config,
+        false,
+        "reading it writes",
+        "leave the view out: it calls a function that writes",
+    ),
+    state(
+        "25P0*",
+        ErrorKind::Unavailable,
+        false,
+        "the transaction has ended",
+        "if it stays so: lift idle_in_transaction_session_timeout and transaction_timeout",
+    ),
+    state(
+        "55P03",
+        ErrorKind::Unavailable,
+        false,
+        "the table is locked",
+        "end the long transaction that holds the lock",
+    ),
+    state("57P*", ErrorKind::Unavailable, false, "the server refused the statement: it restarts", ""),
+    state("40*", ErrorKind::Unavailable, false, "the statement gave way to another transaction", ""),
+    state("08P01", ErrorKind::Config, false, "what is in between does not pass the statement on", HOLD_SESSION),
+    state("08*", ErrorKind::Unavailable, false, "the server cannot serve for now", ""),
+    state(
+        "53300",
+        ErrorKind::Unavailable,
+        false,
+        "all connections are taken",
+        "lower run.tables_in_parallel, or close some",
+    ),
+    state("53*", ErrorKind::Unavailable, false, "the server cannot serve for now", ""),
+    state("58*", ErrorKind::UnknownOutcome, false, "the database's storage failed", DATABASE_LOG),
+    state("XX001", ErrorKind::Unexpected, false, "stored data is damaged", "restore the table from a backup first"),
+    state("XX002", ErrorKind::Unexpected, false, "an index is damaged", "run reindex on the table"),
+    state("XX*", ErrorKind::UnknownOutcome, false, "the database failed inside", DATABASE_LOG),
+    state(
+        "P0*",
+        ErrorKind::Unexpected,
+        false,
+        "a function of the project raised an error",
+        "look at the functions that the view or the column calls",
+    ),
+];
+
+fn state_rule(code: &str) -> Option<&'static StateRule> {
+    STATE_RULES.iter().find(|rule| match rule.code.strip_suffix('*') {
+        Some(class) => code.starts_with(class),
+        None => code == rule.code,
+    })
+}
+
+/// Which connection strings hold a transaction open.
+pub(super) const HOLD_SESSION: &str = "set SUPABASE_DB_URL to the session pooler's connection string (port 5432), or to \
+    the direct host's: both are in the project's Connect dialog";
+
 /// The error of a statement. What the server says of a right or a name is shown; the rest may quote values.
 pub(super) fn query_error(error: &tokio_postgres::Error, action: &str, address: &Address) -> Error {
     let made = match error.as_db_error() {
         Some(refusal) => {
             let code = refusal.code().code();
-            let kind = match code {
-                "42501" => ErrorKind::Forbidden,
-                "57014" => ErrorKind::TimedOut,
-                "57P01" | "57P02" | "57P03" | "40001" | "40P01" | "55P03" => ErrorKind::Unavailable,
-                _ if code.starts_with("08") || code.starts_with("53") => ErrorKind::Unavailable,
-                _ => ErrorKind::Protocol,
+            let rule = state_rule(code);
+            let kind = rule.map_or(ErrorKind::Protocol, |rule| rule.kind);
+            let text = match rule {
+                Some(rule) if rule.shows_message => refusal.message(),
+                Some(rule) => rule.text,
+                None => "the server refused the statement",
             };
-            let text = match code {
-                "42501" => format!("{action}: {}", refusal.message()),
-                "57014" => format!("{action}: the statement took too long"),
-                _ => format!("{action}: the server refused the statement"),
-            };
-            Error::new(kind, text).with_code(code)
+            let made = Error::new(kind, format!("{action}: {text}")).with_code(code);
+            match rule.map(|rule| rule.remedy).filter(|remedy| !remedy.is_empty()) {
+                Some(remedy) => made.with_remedy(remedy),
+                None => made,
+            }
         }
         None if error.is_closed() || io_error(error).is_some() => {
             Error::new(ErrorKind::Unavailable, format!("{action}: the connection broke"))
@@ -69,6 +156,21 @@ pub(super) fn query_error(error: &tokio_postgres::Error, action: &str, address: 
     };
     made.with_context("address", &address.shown)
 }
+
+/// As [`query_error`], of a statement about one table.
+pub(super) fn table_error(error: &tokio_postgres::Error, action: &str, table: &TableName, address: &Address) -> Error {
+    let made = query_error(error, action, address).with_context("table", table);
+    let Some(refusal) = error.as_db_error().filter(|_| made.kind() == ErrorKind::Forbidden) else { return made };
+    if refusal.message().contains("row-level security") {
+        return made.with_remedy(SEE_ALL_ROWS);
+    }
+    let role = address.config.get_user().and_then(|user| user.split('.').next()).unwrap_or_default();
+    made.with_remedy(format!("as the owner, run: {}", grant_statement(table, role)))
+}
+
+/// Which roles see all rows.
+pub(super) const SEE_ALL_ROWS: &str = "connect as postgres, or as another role with bypassrls, or pass --allow-partial to \
+    migrate only the rows that this role sees";
 
 /// Codes of "Error Codes" in the Postgres docs; Supavisor, the hosted pooler, answers an unknown project with `XX000`.
 fn refused(code: &str, message: &str, address: &Address) -> (ErrorKind, &'static str, &'static str) {

@@ -1,17 +1,31 @@
-//! The catalog that Postgres itself tells, over a connection of its own.
+//! Postgres itself, over connections of its own: its catalog, and the rows in one snapshot.
 
 mod address;
+mod binary;
+mod binary_numeric;
+mod binary_time;
 mod checks;
 mod connect;
+mod copies;
+mod copy;
 mod defaults;
 mod errors;
 mod expression;
+mod filter_sql;
 mod inventory;
+mod lookup;
+mod pooler;
+mod ranges;
 mod read;
 mod relations;
+mod snapshot;
+mod source;
 mod sql;
+mod statement;
+mod table_copy;
 mod types;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use migrate_core::catalog::{CATALOG_VERSION, Catalog};
@@ -19,6 +33,8 @@ use migrate_core::names::{DEFAULT_SCHEMA, TableName};
 use migrate_core::{Error, ErrorKind, Result};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio_postgres::IsolationLevel;
+
+pub use self::source::PostgresSource;
 
 use self::address::Address;
 pub use self::address::{DatabaseAddress, DatabaseHost};
@@ -46,12 +62,20 @@ pub struct PostgresSettings {
     pub count_rows: bool,
     /// Time to connect, over all addresses of the host.
     pub connect_timeout: Duration,
-    /// Time for one statement.
+    /// Time for one statement of discovery.
     pub statement_timeout: Duration,
+    /// Which rows of a table [`PostgresSource`] reads, in PostgREST's query syntax, as in
+    /// [`SupabaseSettings`](crate::SupabaseSettings).
+    pub filters: BTreeMap<TableName, String>,
+    /// Accepts a role that row-level security hides rows from.
+    pub allow_partial: bool,
+    /// Connections that [`PostgresSource`] reads pages over at once, beside the one that holds the snapshot and two for
+    /// look-ups and counts.
+    pub connections: usize,
 }
 
 impl PostgresSettings {
-    /// Settings with the defaults: schema `public`, no counts, 10 s to connect, 60 s for a statement.
+    /// Settings with the defaults: schema `public`, no counts, 10 s to connect, 60 s for a statement, 4 connections.
     pub fn new(url: impl Into<SecretString>) -> Self {
         Self {
             url: url.into(),
@@ -60,6 +84,9 @@ impl PostgresSettings {
             count_rows: false,
             connect_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_mins(1),
+            filters: BTreeMap::new(),
+            allow_partial: false,
+            connections: 4,
         }
     }
 

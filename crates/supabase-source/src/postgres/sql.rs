@@ -16,6 +16,19 @@ set local timezone = 'UTC'";
 pub(super) const SERVER: &str = "
 select current_setting('server_version'), current_user::text";
 
+/// The names of tables in these schemas, or with these names, that row-level security hides rows of, as one text. The
+/// schemas and pairs of names are literals.
+pub(super) fn hidden_tables(schemas: &[String], names: &[String]) -> String {
+    let schemas = schemas.iter().map(String::as_str).chain(["''"]).collect::<Vec<_>>().join(", ");
+    let names = names.iter().map(String::as_str).chain(["('', '')"]).collect::<Vec<_>>().join(", ");
+    format!(
+        "select string_agg(n.nspname::text || '.' || c.relname::text, ', ' order by n.nspname, c.relname)
+         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where c.relkind in ('r', 'p') and not c.relispartition and pg_catalog.row_security_active(c.oid)
+             and (n.nspname in ({schemas}) or (n.nspname, c.relname) in ({names}))"
+    )
+}
+
 /// Schemas of $1, and the tables $3 of the schemas $2, are in scope.
 macro_rules! in_scope {
     () => {

@@ -1,7 +1,7 @@
 //! A [`LargeTable`], migrated by the real `migrate-run` into convex-bench or into an archive.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -51,12 +51,9 @@ pub const POSTGRES_ZIP: Route = Route {
     arguments: &["--out", ARCHIVE],
     arrives: Arrives::Archive,
 };
-/// Straight from Postgres into nothing: all is read, converted, resolved and measured.
-pub const POSTGRES_NULL: Route = Route {
-    configuration: "[supabase]\naccess = \"postgres\"\n[convex]\nwrite = \"snapshot\"\n",
-    arguments: &["--dry-run", "--json", "--out", ARCHIVE],
-    arrives: Arrives::Nowhere,
-};
+/// Straight from Postgres into nothing, which no program of ours but `peers` does: it can be planned only.
+pub const POSTGRES_NULL: Route =
+    Route { configuration: "[supabase]\naccess = \"postgres\"\n", arguments: &[], arrives: Arrives::Nowhere };
 
 /// A migration that is planned, and of which nothing is done yet.
 #[derive(Debug)]
@@ -105,6 +102,12 @@ impl<'a> LargeMigration<'a> {
         Ok(migration)
     }
 
+    /// The plan, as `migrate-plan` wrote it.
+    #[must_use]
+    pub fn plan_file(&self) -> PathBuf {
+        self.folder.path().join("plan.json")
+    }
+
     /// The deployment.
     #[must_use]
     pub fn convex(&self) -> &ConvexBench {
@@ -132,11 +135,7 @@ impl<'a> LargeMigration<'a> {
         let log = self.folder.path().join("migrate-run.log");
         let arguments = [&["--quiet"], self.route.arguments].concat();
         let measured = run_logged(self.program("migrate-run", &arguments), &log).await?;
-        let report = match self.route.arrives {
-            Arrives::Nowhere => printed_report(&log)?,
-            Arrives::Deployment | Arrives::Archive => self.folder.report()?,
-        };
-        self.check(&report)?;
+        self.check(&self.folder.report()?)?;
         Ok(measured)
     }
 
@@ -162,15 +161,6 @@ impl<'a> LargeMigration<'a> {
         }
         wrong.result()
     }
-}
-
-/// The report that `--json` prints; warnings may stand before it.
-fn printed_report(log: &Path) -> Result<Value> {
-    let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to read {}: {error}", log.display()));
-    let text = fs::read_to_string(log).map_err(|error| failed(&error))?;
-    let start = text.find("{\n").ok_or_else(|| failed(&"it has no report"))?;
-    let mut reports = serde_json::Deserializer::from_str(&text[start..]).into_iter();
-    reports.next().ok_or_else(|| failed(&"it has no report"))?.map_err(|error| failed(&error))
 }
 
 /// Counts that are not what they should be.

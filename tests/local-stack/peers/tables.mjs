@@ -2,9 +2,12 @@
 import { createClient } from "@supabase/supabase-js";
 import { ConvexHttpClient } from "convex/browser";
 import { makeFunctionReference } from "convex/server";
+import ws from "ws";
 
-export const supabase = createClient(process.env.SUPABASE_URL, process.env.SUPABASE_SECRET_KEY, {
+export const supabase = createClient(process.env.SUPABASE_URL, process.env.SUPABASE_SERVICE_ROLE_KEY, {
   auth: { persistSession: false, autoRefreshToken: false },
+  // Node 20 has no WebSocket of its own, which the client asks for when it is made.
+  realtime: { transport: ws },
 });
 
 export const convex = new ConvexHttpClient(process.env.CONVEX_URL);

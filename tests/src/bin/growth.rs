@@ -42,9 +42,9 @@ struct Arguments {
 }
 
 fn ours(name: &str) -> std::result::Result<&'static Contender, String> {
-    Contender::named(name).filter(|contender| contender.name.starts_with("ours_")).ok_or_else(|| {
-        "there is ours_rest_mutations, ours_rest_zip, ours_postgres_zip and ours_postgres_null".to_owned()
-    })
+    Contender::named(name)
+        .filter(|contender| contender.is_migrate_run())
+        .ok_or_else(|| "there is ours_rest_mutations, ours_rest_zip and ours_postgres_zip".to_owned())
 }
 
 #[tokio::main]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::floors::{self, Floor};
 use super::jsonl_tools::{self, Tool};
+use super::null_sink;
 use super::scripts::{self, Script};
 use crate::large_migration::{self, LargeMigration, Route};
 use crate::large_table::LargeTable;
@@ -30,6 +31,7 @@ enum Kind {
     Script(Script),
     Tool(Tool),
     Ours(Route),
+    OursToNothing,
 }
 
 /// All of them, in the order of the table.
@@ -44,7 +46,7 @@ pub const CONTENDERS: [Contender; 11] = [
     contender("ours_rest_mutations", "migrate-run: REST → mutations", Kind::Ours(large_migration::REST_MUTATIONS)),
     contender("ours_rest_zip", "migrate-run: REST → ZIP", Kind::Ours(large_migration::REST_ZIP)),
     contender("ours_postgres_zip", "migrate-run: Postgres → ZIP", Kind::Ours(large_migration::POSTGRES_ZIP)),
-    contender("ours_postgres_null", "migrate-run: Postgres → null sink", Kind::Ours(large_migration::POSTGRES_NULL)),
+    contender("ours_postgres_null", "the pipeline of migrate-run: Postgres → null sink", Kind::OursToNothing),
 ];
 
 const fn contender(name: &'static str, what: &'static str, kind: Kind) -> Contender {
@@ -78,13 +80,19 @@ impl Contender {
         CONTENDERS.iter().find(|contender| contender.name == name)
     }
 
+    /// True where it is `migrate-run`, as it is shipped.
+    #[must_use]
+    pub fn is_migrate_run(&self) -> bool {
+        matches!(self.kind, Kind::Ours(_))
+    }
+
     /// Installs what it needs. `Some` says why it cannot be run on this machine.
     ///
     /// # Errors
     /// When npm's packages cannot be installed.
     pub async fn prepare(&self) -> Result<Option<String>> {
         match self.kind {
-            Kind::Floor(_) | Kind::Ours(_) => Ok(None),
+            Kind::Floor(_) | Kind::Ours(_) | Kind::OursToNothing => Ok(None),
             Kind::Script(_) => scripts::prepare().await.map(|()| None),
             Kind::Tool(tool) => jsonl_tools::prepare(tool).await,
         }
@@ -109,6 +117,7 @@ impl Contender {
                 Run { rows, ..all(scripts::run(script, table, rows, folder).await?) }
             }
             Kind::Tool(tool) => all(jsonl_tools::run(tool, table, folder).await?),
+            Kind::OursToNothing => all(null_sink::run(table, folder, profile).await?),
             Kind::Ours(route) => match LargeMigration::plan(table, route, folder, profile).await {
                 Ok(migration) => all(migration.run().await?),
                 Err(error) if error.to_string().contains("unknown field") => {

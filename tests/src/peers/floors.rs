@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Command;
 
-use clap::Subcommand;
 use futures::{StreamExt as _, TryStreamExt as _, future};
 use tokio_postgres::NoTls;
 
+use super::child::{counted, this_program};
 use crate::large_table::LargeTable;
 use crate::local_stack::{Error, Result, find_program};
-use crate::measured::{Measured, run_logged};
+use crate::measured::Measured;
 
 /// Rows of a page, which is the cap of hosted projects.
 const PAGE_ROWS: u32 = 1_000;
@@ -22,33 +22,6 @@ pub(super) enum Floor {
     RowToJson,
     CopyBinary,
     Postgrest,
-}
-
-/// The program that reads, where no other does: this one, started anew, so that what it takes is its own.
-#[derive(Debug, Subcommand)]
-pub enum Child {
-    /// Read a COPY of Postgres and throw it away
-    #[command(hide = true)]
-    ThrowAwayCopy {
-        /// The connection string
-        url: String,
-        /// The statement
-        statement: String,
-        /// Messages that are no row: the end of a binary copy
-        #[arg(long, default_value_t = 0)]
-        besides: u64,
-    },
-    /// Read pages of the data API and throw them away; the key is in `SUPABASE_SECRET_KEY`
-    #[command(hide = true)]
-    ThrowAwayPages {
-        /// The project's address
-        url: String,
-        /// A file with the key of each page's last row, in order
-        keys: PathBuf,
-        /// Parts that are read side by side
-        #[arg(long)]
-        parts: usize,
-    },
 }
 
 /// Reads `orders` once, and proves that all of it came. The note tells what other ways took.
@@ -80,7 +53,7 @@ async fn copy(table: &LargeTable, folder: &Path, copied: &str, format: &str, bes
     } else {
         let mut command = this_program()?;
         let copy = format!("copy {copied} to stdout (format {format})");
-        command.arg("throw-away-copy").arg(url).arg(copy).arg(format!("--besides={besides}"));
+        command.arg("throw-away-copy").arg(copy).arg(format!("--besides={besides}")).env("SUPABASE_DB_URL", url);
         (command, table.orders().to_string())
     };
     counted(command, folder, &answer).await
@@ -101,42 +74,8 @@ async fn write_keys(table: &LargeTable, folder: &Path) -> Result<PathBuf> {
     Ok(keys)
 }
 
-/// The program `peers`, which is this one but in tests.
-fn this_program() -> Result<Command> {
-    let own = std::env::current_exe().map_err(|error| Error::new(format!("failed to find this program: {error}")))?;
-    Ok(Command::new(own))
-}
-
-/// A run whose last line must be `answer`: its number of rows.
-async fn counted(command: Command, folder: &Path, answer: &str) -> Result<Measured> {
-    let log = folder.join("rows");
-    let measured = run_logged(command, &log).await?;
-    let printed = fs::read_to_string(&log).unwrap_or_default();
-    match printed.lines().last() {
-        Some(last) if last == answer => Ok(measured),
-        last => Err(Error::new(format!("the floor answered {last:?}, not {answer:?}"))),
-    }
-}
-
-/// Does what this program was started for, and gives the number of rows.
-///
-/// # Errors
-/// When the other side is not there or refuses.
-pub async fn run_child(child: Child) -> Result<u64> {
-    match child {
-        Child::ThrowAwayCopy { url, statement, besides } => {
-            throw_copy_away(&url, &statement).await.map(|messages| messages.saturating_sub(besides))
-        }
-        Child::ThrowAwayPages { url, keys, parts } => {
-            let secret = std::env::var("SUPABASE_SECRET_KEY");
-            let secret = secret.map_err(|error| Error::new(format!("failed to read SUPABASE_SECRET_KEY: {error}")))?;
-            throw_pages_away(&url, &secret, &keys, parts).await
-        }
-    }
-}
-
 /// The number of messages: Postgres sends one for each row, and one for the end of a binary copy.
-async fn throw_copy_away(url: &str, statement: &str) -> Result<u64> {
+pub(super) async fn throw_copy_away(url: &str, statement: &str) -> Result<u64> {
     let failed = |error: tokio_postgres::Error| Error::new(format!("failed to copy: {error}"));
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.map_err(failed)?;
     tokio::spawn(connection);
@@ -148,7 +87,7 @@ async fn throw_copy_away(url: &str, statement: &str) -> Result<u64> {
     Ok(count)
 }
 
-async fn throw_pages_away(url: &str, secret: &str, keys: &Path, parts: usize) -> Result<u64> {
+pub(super) async fn throw_pages_away(url: &str, secret: &str, keys: &Path, parts: usize) -> Result<u64> {
     let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to read pages: {error}"));
     let client = reqwest::Client::builder().no_proxy().build().map_err(|error| failed(&error))?;
     let keys = fs::read_to_string(keys).map_err(|error| failed(&error))?;

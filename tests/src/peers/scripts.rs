@@ -71,7 +71,8 @@ async fn run_into(
         .arg(script.file())
         .current_dir(folder)
         .env("SUPABASE_URL", table.supabase().url())
-        .env("SUPABASE_SECRET_KEY", table.supabase().secret_key())
+        // Their client sends its key as a token too, which an `sb_secret_…` key is not.
+        .env("SUPABASE_SERVICE_ROLE_KEY", table.supabase().service_role_jwt())
         .env("CONVEX_URL", convex.url())
         .env("CONVEX_ADMIN_KEY", convex.admin_key());
     if rows < table.orders() {

@@ -1,12 +1,12 @@
-//! What a page of `cargo peers`' table costs at each stage: decoding, rules, encoding.
+//! What a page of `cargo peers`' table costs at each stage: decoding, rules, encoding, ids.
 //!
 //! `cargo bench -p migrate-tests --bench stages`. The page comes from real PostgREST, and the rules from a real plan.
 
 use std::error::Error;
 use std::hint::black_box;
 
-use convex_sink::CONVEX_RULES;
 use convex_sink::benchmarking::encode_upsert;
+use convex_sink::{CONVEX_RULES, DocumentId};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use migrate_core::Source as _;
@@ -96,6 +96,13 @@ fn stages(criterion: &mut Criterion) {
     let legacy_id = "supabaseId".into();
     group.bench_function("encode", |bencher| {
         bencher.iter(|| encode_upsert(path, &legacy_id, black_box(&page.documents)))
+    });
+    group.bench_function("write_ids", |bencher| {
+        let id = ID.parse::<DocumentId>().expect("it is one");
+        bencher.iter(|| (0..ROWS).map(|_| black_box(id).to_string().len()).sum::<usize>());
+    });
+    group.bench_function("read_ids", |bencher| {
+        bencher.iter(|| (0..ROWS).filter(|_| black_box(ID).parse::<DocumentId>().is_ok()).count());
     });
     group.finish();
 }

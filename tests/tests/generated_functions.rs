@@ -10,8 +10,8 @@ use convex_sink::{ConvexSettings, ConvexSink, generate};
 use migrate_core::catalog::{ScalarKind, SourceType};
 use migrate_core::names::{FieldName, SinkId, SourceKey, TableName};
 use migrate_core::plan::{
-    Cast, Conversion, FieldType, LegacyIds, NullPolicy, PLAN_VERSION, PlanField, PlanReference, PlanTable, RunConfig,
-    SinkPlan, Unfit,
+    AdoptedTable, Cast, Conversion, FieldType, LegacyIds, NullPolicy, PLAN_VERSION, PlanField, PlanIndex,
+    PlanReference, PlanTable, RunConfig, SinkPlan, Unfit, WriteMethod,
 };
 use migrate_core::record::{Record, RecordShape};
 use migrate_core::sink::{WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord};
@@ -75,6 +75,7 @@ fn plan(legacy_ids: LegacyIds, public_functions: bool) -> Plan {
         indexes: vec![],
         filter: None,
         part_of: None,
+        creation_time: None,
         alternate_keys: vec![],
         dropped: vec![],
         not_enforced: vec![],
@@ -95,6 +96,8 @@ fn plan(legacy_ids: LegacyIds, public_functions: bool) -> Plan {
             legacy_id_field: FieldName::from("supabaseId"),
             legacy_ids,
             public_functions,
+            write: WriteMethod::default(),
+            id_stream: None,
         },
         tables: vec![table("people", std::iter::once(name()).chain(cut).collect()), table("pets", vec![name()])],
         adopted: vec![],
@@ -271,10 +274,25 @@ async fn documents_with_one_key_are_not_guessed_between() {
 
 /// Calls a mutation without a key.
 async fn call(convex: &ConvexLocal, function: &str, arguments: Json) -> Json {
+    let (status, answer) = call_with(convex, "mutation", function, arguments, None).await;
+    assert_eq!(status, 200, "{answer}");
+    answer
+}
+
+/// Calls a function as anybody would, with this `Authorization`; gives the status and the body.
+async fn call_with(
+    convex: &ConvexLocal,
+    endpoint: &str,
+    function: &str,
+    arguments: Json,
+    authorization: Option<&str>,
+) -> (u16, Json) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let body = json!({ "path": format!("{MODULE}:{function}"), "args": arguments, "format": "json" });
-    let response = client.post(format!("{}/api/mutation", convex.url())).json(&body).send().await.unwrap();
-    response.json().await.unwrap()
+    let request = client.post(format!("{}/api/{endpoint}", convex.url())).json(&body);
+    let request = authorization.into_iter().fold(request, |request, key| request.header("Authorization", key));
+    let response = request.send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
 }
 
 #[tokio::test]
@@ -312,14 +330,53 @@ async fn public_functions_ask_for_the_secret() {
 }
 
 #[tokio::test]
-async fn internal_functions_are_not_found_without_a_key() {
-    let deployed = Deployed::start(&plan(LegacyIds::Field, false), &[]).await;
-    for function in ["bulkInsertPeople", "patchPeople"] {
-        let refused = call(&deployed.convex, function, json!({ "records": [] })).await;
-        assert!(refused["errorMessage"].as_str().unwrap().contains("Could not find public function"), "{refused}");
+async fn internal_functions_are_refused_without_the_admin_key() {
+    let mut plan = plan(LegacyIds::Field, false);
+    let adopted = AdoptedTable {
+        source: table("pets"),
+        sink: table("pets"),
+        key: vec![FieldName::from("key")],
+        index: "by_name".to_owned(),
+        natural_key: plan.tables[1].fields.clone(),
+        fields: plan.tables[1].fields.clone(),
+        indexes: vec![PlanIndex { name: "by_name".to_owned(), fields: vec![FieldName::from("name")] }],
+    };
+    // The app's own table has the index; here the generated schema does.
+    plan.tables.remove(1);
+    plan.adopted.push(adopted);
+    let deployed = Deployed::start(&plan, &[]).await;
+    let record = json!({ "records": [{ "supabaseId": "1", "name": "ann" }] });
+    let functions = [
+        ("mutation", "bulkInsertPeople", record.clone()),
+        ("mutation", "patchPeople", json!({ "records": [] })),
+        ("mutation", "scrubLegacyIds", json!({ "table": "people", "cursor": null })),
+        ("query", "lookup", json!({ "table": "pets", "index": "by_name", "keys": [["rex"]] })),
+    ];
+    let key = deployed.convex.admin_key();
+    let wrong = format!("Convex {}0", &key[..key.len() - 1]);
+    let cut = format!("Convex {}", &key[..key.len() - 1]);
+    let as_user = format!("Bearer {key}");
+    for (endpoint, function, arguments) in &functions {
+        let call = |endpoint, key| call_with(&deployed.convex, endpoint, function, arguments.clone(), key);
+        let (status, refused) = call(endpoint, None).await;
+        let text = refused["errorMessage"].as_str().unwrap_or_default();
+        assert!(status == 200 && text.contains("Could not find public function"), "{function}: {status} {refused}");
+        assert_eq!(call("function", None).await.0, 403, "{function}");
+        for refused_key in [&wrong, &cut, &as_user, "Convex x", &format!("Convex {key}{key}")] {
+            for endpoint in [*endpoint, "function"] {
+                let (status, refused) = call(endpoint, Some(refused_key)).await;
+                assert!(matches!(status, 401 | 403), "{function} by {endpoint}: {status} {refused}");
+            }
+        }
     }
-    let refused = call(&deployed.convex, "scrubLegacyIds", json!({ "table": "people", "cursor": null })).await;
-    assert!(refused["errorMessage"].as_str().unwrap().contains("Could not find public function"), "{refused}");
+    assert_eq!(deployed.convex.count("people").await.unwrap(), 0);
+    // With the key, the same calls are answered.
+    let right = format!("Convex {key}");
+    for (endpoint, function, arguments) in functions {
+        let (status, answer) = call_with(&deployed.convex, endpoint, function, arguments, Some(&right)).await;
+        assert_eq!((status, &answer["status"]), (200, &json!("success")), "{function}: {answer}");
+    }
+    assert_eq!(deployed.convex.count("people").await.unwrap(), 1);
 }
 
 fn printed(output: &std::process::Output) -> String {

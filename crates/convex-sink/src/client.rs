@@ -26,8 +26,12 @@ const USER_AGENT: &str = concat!("supabase-to-convex/", env!("CARGO_PKG_VERSION"
 /// answers 400 above that, without saying why.
 pub(crate) const MAX_BODY_BYTES: usize = 14 * 1024 * 1024;
 
+/// The content type of all but a file's bytes.
+pub(crate) const JSON: &str = "application/json";
+
 /// Status that the official client names "UDF failed"; it is read like 200.
 const STATUS_FUNCTION_FAILED: u16 = 560;
+const STATUS_OK: u16 = 200;
 
 /// A deployment that can be called.
 #[derive(Debug)]
@@ -57,7 +61,7 @@ struct Answer {
 /// An answer, whole.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    status: StatusCode,
+    pub(crate) status: StatusCode,
     retry_after: Option<Duration>,
     pub(crate) body: Vec<u8>,
     /// Seconds that the deployment's clock is ahead of this machine's; none where it sends no date.
@@ -121,24 +125,8 @@ impl Client {
             FunctionKind::Query => "/api/query",
             FunctionKind::Mutation => "/api/mutation",
         };
-        let reply = self.send(call, Method::POST, path, true, Some(body)).await?;
-        let answer = &reply.body;
-        if reply.status != StatusCode::OK && reply.status.as_u16() != STATUS_FUNCTION_FAILED {
-            return Err(refused(call, &reply));
-        }
-        let envelope: Answer = serde_json::from_slice(answer).map_err(|error| {
-            if error.is_eof() { parse_cut(call) } else { protocol(call, "read the answer: it is not Convex's JSON") }
-        })?;
-        match (envelope.status.as_str(), envelope.value) {
-            ("success", Some(value)) => serde_json::from_str(value.get())
-                .map_err(|_| protocol(call, "read the function's value: it has another shape")),
-            ("error", _) => {
-                let failure: FunctionFailure = serde_json::from_slice(answer)
-                    .map_err(|_| protocol(call, "read the function's failure: it has another shape"))?;
-                Err(parse_function_failure(call, &failure))
-            }
-            _ => Err(protocol(call, "read the answer: it is neither success nor error")),
-        }
+        let reply = self.send(call, Method::POST, path, true, Some((JSON, body))).await?;
+        read_answer(call, reply.status.as_u16(), reply.retry_after, &reply.body)
     }
 
     /// Proves that a deployment answers, and that it knows the key, if there is one, and lets it write.
@@ -208,20 +196,21 @@ impl Client {
         Call { name, writes, key_name: &self.key_name, deploy_command: self.deploy_command }
     }
 
-    async fn send(
+    /// Sends one request with a body of some content type, and reads the whole answer.
+    pub(crate) async fn send(
         &self,
         call: Call<'_>,
         method: Method,
         path: &str,
         with_key: bool,
-        body: Option<Vec<u8>>,
+        body: Option<(&'static str, Vec<u8>)>,
     ) -> Result<Reply> {
         let mut request = self.http.request(method, format!("{}{path}", self.base)).header("Convex-Client", CLIENT);
         if let Some(key) = self.key.as_ref().filter(|_| with_key) {
             request = request.header(AUTHORIZATION, key.clone());
         }
-        if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        if let Some((content_type, body)) = body {
+            request = request.header(CONTENT_TYPE, content_type).body(body);
         }
         let transport = |error| parse_transport(call, &self.host, error);
         let sent = SystemTime::now();
@@ -235,6 +224,34 @@ impl Client {
     }
 }
 
-fn refused(call: Call<'_>, reply: &Reply) -> Error {
+/// The value in an answer to a function's call.
+///
+/// # Errors
+/// As [`Client::call`].
+pub(crate) fn read_answer<T: DeserializeOwned>(
+    call: Call<'_>,
+    status: u16,
+    retry_after: Option<Duration>,
+    answer: &[u8],
+) -> Result<T> {
+    if !matches!(status, STATUS_OK | STATUS_FUNCTION_FAILED) {
+        return Err(parse_system_failure(call, status, retry_after, answer));
+    }
+    let envelope: Answer = serde_json::from_slice(answer).map_err(|error| {
+        if error.is_eof() { parse_cut(call) } else { protocol(call, "read the answer: it is not Convex's JSON") }
+    })?;
+    match (envelope.status.as_str(), envelope.value) {
+        ("success", Some(value)) => serde_json::from_str(value.get())
+            .map_err(|_| protocol(call, "read the function's value: it has another shape")),
+        ("error", _) => {
+            let failure: FunctionFailure = serde_json::from_slice(answer)
+                .map_err(|_| protocol(call, "read the function's failure: it has another shape"))?;
+            Err(parse_function_failure(call, &failure))
+        }
+        _ => Err(protocol(call, "read the answer: it is neither success nor error")),
+    }
+}
+
+pub(crate) fn refused(call: Call<'_>, reply: &Reply) -> Error {
     parse_system_failure(call, reply.status.as_u16(), reply.retry_after, &reply.body)
 }

@@ -10,6 +10,7 @@ use migrate_core::value::Value;
 
 use crate::encode::{fields, not_representable};
 use crate::names::{identifier_fault, key_fault};
+use crate::snapshot::CREATION_TIME;
 
 /// One limit of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +97,8 @@ pub(crate) fn document_size(
         bytes += entry_size(legacy_id_field.as_str(), key_size(&record.key));
         count += 1;
     }
-    for (name, value) in fields(&record.record) {
+    // The time of creation is a system field, counted already.
+    for (name, value) in fields(&record.record).filter(|(name, _)| name.as_str() != CREATION_TIME) {
         if name == legacy_id_field {
             let message = "the field has the name of the field that keeps the row's key";
             return Err(RowError::new(RejectCode::FieldNameInvalid, message).at(Some(name.clone())));

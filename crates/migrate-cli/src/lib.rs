@@ -11,6 +11,8 @@ mod progress;
 mod render;
 mod run_folder;
 mod signals;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wrap;
 
 pub use commands::{Verb, main};

@@ -85,6 +85,15 @@ pub enum Event {
         /// The table.
         table: TableName,
     },
+    /// Rows that were counted as new documents are none after all: their parents turned out not to be in the sink.
+    RowsWithdrawn {
+        /// The table.
+        table: TableName,
+        /// How many.
+        withdrawn: u64,
+        /// What became of them.
+        delta: Box<Totals>,
+    },
     /// A table's turn is over.
     TableFinished {
         /// The table.

@@ -13,7 +13,7 @@ use migrate_core::names::TableName;
 use migrate_core::{Disposition, ErrorKind, Result};
 
 use crate::client::Client;
-use crate::errors::{grant_statement, protocol_error};
+use crate::errors::{Attempt, grant_statement, protocol_error};
 use crate::merge::merge;
 use crate::openapi::{Document, NOT_IN_OPENAPI};
 use crate::page_size::is_too_large;
@@ -29,15 +29,23 @@ pub(crate) async fn listed(client: &Client, schema: &str) -> Result<(String, Vec
     let action = "read the OpenAPI document";
     let reply = client.root(schema, action).await?;
     let attempt = client.attempt(action, None);
-    let document: Document = serde_json::from_slice(&reply.body).map_err(|error| {
+    read_document(&reply.body, schema, &attempt)
+}
+
+/// The tables of an OpenAPI document, with what made it.
+///
+/// # Errors
+/// `Unavailable` when it ends early, `Protocol` when it is not one of PostgREST.
+pub(crate) fn read_document(body: &[u8], schema: &str, attempt: &Attempt<'_>) -> Result<(String, Vec<TableSchema>)> {
+    let document: Document = serde_json::from_slice(body).map_err(|error| {
         if error.is_eof() {
-            migrate_core::Error::new(ErrorKind::Unavailable, format!("{action}: it ends in the middle"))
+            migrate_core::Error::new(ErrorKind::Unavailable, format!("{}: it ends in the middle", attempt.action))
         } else {
-            protocol_error(&attempt, "it is not one of PostgREST; db-root-spec may have replaced it")
+            protocol_error(attempt, "it is not one of PostgREST; db-root-spec may have replaced it")
         }
     })?;
     let tables = document.tables(schema).map_err(|name| {
-        protocol_error(&attempt, "a definition in it is not in the form of one").with_context("table", name)
+        protocol_error(attempt, "a definition in it is not in the form of one").with_context("table", name)
     })?;
     Ok((document.origin(), tables))
 }

@@ -32,6 +32,8 @@ mod settings;
 mod source;
 mod source_type;
 mod table_read;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use key::KeyKind;
 pub use merge::merge;

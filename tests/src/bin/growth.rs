@@ -7,7 +7,7 @@ use clap::Parser;
 use migrate_tests::large_table::LargeTable;
 use migrate_tests::local_stack::{Error, Result};
 use migrate_tests::peers::growth_plot::{Growth, draw};
-use migrate_tests::peers::{Contender, Outcome, Run, Sample};
+use migrate_tests::peers::{Contender, Run, Sample};
 use migrate_tests::project::{Profile, repository};
 
 /// The most that the cost of a row at one size may be of that at another.
@@ -71,19 +71,14 @@ async fn measure(Arguments { rows, only, peak_growth, out }: Arguments) -> Resul
         for (contender, growth) in only.iter().zip(&mut growths) {
             let folder = tempfile::tempdir();
             let folder = folder.map_err(|error| Error::new(format!("failed to make a temporary folder: {error}")))?;
-            match contender.run(&table, folder.path(), Profile::Own).await? {
-                Outcome::Ran(Run { measured, .. }) => {
-                    let sample = Sample::from(measured);
-                    let Sample { wall_s, cpu_s, peak_mib } = sample;
-                    println!("{rows:>12}  {:<20} {wall_s:>10.1} {cpu_s:>10.1} {peak_mib:>10.1}", contender.name);
-                    growth.points.push((rows, sample));
-                }
-                Outcome::LeftOut(why) => println!("{rows:>12}  {} is left out: {why}", contender.name),
-            }
+            let Run { measured, .. } = contender.run(&table, folder.path(), Profile::Own).await?;
+            let sample = Sample::from(measured);
+            let Sample { wall_s, cpu_s, peak_mib } = sample;
+            println!("{rows:>12}  {:<20} {wall_s:>10.1} {cpu_s:>10.1} {peak_mib:>10.1}", contender.name);
+            growth.points.push((rows, sample));
         }
         table.remove().await?;
     }
-    growths.retain(|growth| !growth.points.is_empty());
     let path = out.unwrap_or_else(|| repository().join("benchmarks/growth.svg"));
     draw(&path, &growths)?;
     eprintln!("wrote {}", path.display());

@@ -8,7 +8,7 @@ use clap::Parser;
 use migrate_tests::large_table::LargeTable;
 use migrate_tests::local_stack::{Error, Result, target_folder};
 use migrate_tests::peers::{
-    CONTENDERS, Child, Contender, Figures, Machine, Outcome, Sample, json, markdown, run_child, text,
+    CONTENDERS, Child, Contender, Figures, Machine, Run, Sample, json, markdown, run_child, text,
 };
 use migrate_tests::project::{Profile, repository};
 
@@ -91,17 +91,13 @@ async fn measure(arguments: &Arguments) -> Result<()> {
         while index < entered.len() {
             let (contender, figures) = &mut entered[index];
             match run_once(contender, &table).await {
-                Ok(Outcome::Ran(ran)) => {
+                Ok(ran) => {
                     let sample = Sample::from(ran.measured);
                     let note = ran.note.map(|note| format!("; {note}")).unwrap_or_default();
                     eprintln!("run {run} of {runs}: {} took {:.1} s{note}", contender.name, sample.wall_s);
                     figures.rows = ran.rows;
                     figures.samples.push(sample);
                     index += 1;
-                }
-                Ok(Outcome::LeftOut(why)) => {
-                    leave_out(contender, &why, &mut remarks);
-                    entered.remove(index);
                 }
                 Err(error) => {
                     failures.push(format!("{}: {error}", contender.name));
@@ -126,7 +122,7 @@ async fn measure(arguments: &Arguments) -> Result<()> {
     }
 }
 
-async fn run_once(contender: &Contender, table: &LargeTable) -> Result<Outcome> {
+async fn run_once(contender: &Contender, table: &LargeTable) -> Result<Run> {
     let folder = tempfile::tempdir();
     let folder = folder.map_err(|error| Error::new(format!("failed to make a temporary folder: {error}")))?;
     contender.run(table, folder.path(), Profile::Own).await

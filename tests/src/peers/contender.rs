@@ -53,15 +53,6 @@ const fn contender(name: &'static str, what: &'static str, kind: Kind) -> Conten
     Contender { name, what, kind }
 }
 
-/// How a run went.
-#[derive(Debug)]
-pub enum Outcome {
-    /// All rows came through.
-    Ran(Run),
-    /// It cannot be run on this machine, and why.
-    LeftOut(String),
-}
-
 /// A run whose rows are all there.
 #[derive(Debug)]
 pub struct Run {
@@ -102,9 +93,9 @@ impl Contender {
     ///
     /// # Errors
     /// When it fails, or a row is missing.
-    pub async fn run(&self, table: &LargeTable, folder: &Path, profile: Profile) -> Result<Outcome> {
+    pub async fn run(&self, table: &LargeTable, folder: &Path, profile: Profile) -> Result<Run> {
         let all = |measured| Run { rows: table.orders(), measured, note: None };
-        Ok(Outcome::Ran(match self.kind {
+        Ok(match self.kind {
             Kind::Floor(floor) => {
                 let (measured, note) = floors::run(floor, table, folder).await?;
                 Run { note, ..all(measured) }
@@ -118,14 +109,8 @@ impl Contender {
             }
             Kind::Tool(tool) => all(jsonl_tools::run(tool, table, folder).await?),
             Kind::OursToNothing => all(null_sink::run(table, folder, profile).await?),
-            Kind::Ours(route) => match LargeMigration::plan(table, route, folder, profile).await {
-                Ok(migration) => all(migration.run().await?),
-                Err(error) if error.to_string().contains("unknown field") => {
-                    return Ok(Outcome::LeftOut("migrate.toml has no such setting".to_owned()));
-                }
-                Err(error) => return Err(error),
-            },
-        }))
+            Kind::Ours(route) => all(LargeMigration::plan(table, route, folder, profile).await?.run().await?),
+        })
     }
 }
 

@@ -11,6 +11,6 @@ mod null_sink;
 mod scripts;
 
 pub use self::child::{Child, run_child};
-pub use self::contender::{CONTENDERS, Contender, Outcome, Run};
+pub use self::contender::{CONTENDERS, Contender, Run};
 pub use self::figures::{Figures, Sample, json, markdown, text};
 pub use self::machine::Machine;

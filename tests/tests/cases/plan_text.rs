@@ -38,6 +38,7 @@ fn migrated(text: &mut String, table: &PlanTable) {
         let _ = writeln!(text, "  dropped: {}", list(&table.dropped));
     }
     fields(text, &table.fields);
+    fields(text, table.creation_time.as_slice());
     indexes(text, &table.indexes);
     section(text, "  ", "not enforced", &table.not_enforced);
     section(text, "  ", "index hints", &table.index_hints);

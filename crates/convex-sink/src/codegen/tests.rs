@@ -5,7 +5,7 @@ use migrate_core::catalog::{ScalarKind, SourceType};
 use migrate_core::names::{FieldName, TableName};
 use migrate_core::plan::{
     AdoptedTable, Cast, Conversion, FieldType, LegacyIds, NullPolicy, PLAN_VERSION, PlanField, PlanIndex,
-    PlanReference, PlanTable, RunConfig, SinkPlan, Unfit,
+    PlanReference, PlanTable, RunConfig, SinkPlan, Unfit, WriteMethod,
 };
 use migrate_core::{ErrorKind, Plan};
 
@@ -69,6 +69,7 @@ fn table(source: &str, sink: &str, fields: Vec<PlanField>, indexes: Vec<PlanInde
         indexes,
         filter: None,
         part_of: None,
+        creation_time: None,
         alternate_keys: vec![],
         dropped: vec![],
         not_enforced: vec![],
@@ -88,6 +89,8 @@ fn plan(tables: Vec<PlanTable>, adopted: Vec<AdoptedTable>) -> Plan {
             legacy_id_field: FieldName::from("supabaseId"),
             legacy_ids: LegacyIds::Field,
             public_functions: false,
+            write: WriteMethod::default(),
+            id_stream: None,
         },
         tables,
         adopted,

@@ -11,6 +11,7 @@ mod report;
 mod run;
 mod schema;
 mod sides;
+mod snapshot;
 mod source;
 
 use std::path::{Path, PathBuf};

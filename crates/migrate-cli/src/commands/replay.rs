@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use clap::Parser;
-use migrate_core::Result;
+use migrate_core::layer::Bisect;
 use migrate_core::pipeline::Pipeline;
-use migrate_core::plan::{MigrateConfig, Plan};
+use migrate_core::plan::{MigrateConfig, Plan, WriteMethod};
 use migrate_core::reject::Replay;
 use migrate_core::state::{MemoryState, SqliteState, StateStore};
+use migrate_core::{Error, ErrorKind, Result, Sink};
 
 use super::ending::Ending;
 use super::sides::{RunOptions, Sides, refuse_drift};
@@ -63,9 +64,17 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
 async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<(Pipeline, Replay, Ending)> {
     let project = &arguments.project;
     let plan: Plan = files::read_current(&project.plan(), "migrate-plan")?;
+    if plan.sink.write == WriteMethod::Snapshot {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "replay rejects of a snapshot: it is written and imported as a whole",
+        )
+        .with_remedy("mend rows or plan, then run: migrate-run --fresh"));
+    }
     let tool = concat!("migrate-replay ", env!("CARGO_PKG_VERSION"));
-    let sides = Sides::connect(tool, project, &arguments.options, config, &plan, false)?;
-    let Sides { source, sink, observer, builder, progress, stop } = sides;
+    let sides = Sides::connect(tool, project, &arguments.options, config, &plan, false, true)?;
+    let sink: Arc<dyn Sink> = Arc::new(Bisect::new(sides.convex()?));
+    let Sides { source, observer, builder, progress, stop, .. } = sides;
     signals::listen(stop.clone());
     let check = Pipeline::new(plan.clone(), source.clone(), sink.clone(), Arc::new(MemoryState::new()));
     let catalog = signals::until_stopped(&stop, async {

@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
 use clap::Parser;
-use migrate_core::Result;
+use migrate_core::layer::{Bisect, DryRun};
 use migrate_core::names::TableName;
 use migrate_core::pipeline::Pipeline;
-use migrate_core::plan::{MigrateConfig, Plan};
+use migrate_core::plan::{MigrateConfig, Plan, WriteMethod};
 use migrate_core::state::{MemoryState, SqliteState, StateStore};
+use migrate_core::{Result, Sink};
 
 use super::ending::Ending;
 use super::sides::{RunOptions, Sides, refuse_drift};
+use super::snapshot::{Asked, Snapshot, SnapshotArguments};
 use super::{ProjectArguments, fail, help};
 use crate::run_folder::RunFolder;
 use crate::{exit, files, signals};
@@ -18,6 +20,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-run", "migrate, or go on"),
     ("migrate-run --tables orders,order_lines", "these tables only"),
     ("migrate-run --fresh", "go through all rows once more"),
+    ("migrate-run --out snapshot.zip", "a snapshot: write the archive only"),
     ("migrate-run --json --quiet > report.json", "in a script"),
 ];
 
@@ -55,6 +58,8 @@ pub(super) struct Arguments {
     tables: Vec<TableName>,
     #[command(flatten)]
     options: RunOptions,
+    #[command(flatten)]
+    snapshot: SnapshotArguments,
 }
 
 pub(super) async fn main(arguments: Arguments) -> u8 {
@@ -63,32 +68,54 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         Err(code) => return code,
     };
     let prepared = prepare(&arguments, &config).await;
-    let (pipeline, ending) = match prepared {
+    let Prepared { pipeline, ending, snapshot } = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return fail(&error, exit::of_setup(&error)),
     };
-    let result = pipeline.run().await;
+    let result = match snapshot {
+        Some(snapshot) => snapshot.run(&pipeline, &arguments.tables, &ending.builder).await,
+        None => pipeline.run().await,
+    };
     ending.finish(result).await
 }
 
-/// Everything up to the first write: files, keys, both sides' checks, and last the run folder.
-async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<(Pipeline, Ending)> {
-    let project = &arguments.project;
-    let plan: Plan = files::read_current(&project.plan(), "migrate-plan")?;
-    let tool = concat!("migrate-run ", env!("CARGO_PKG_VERSION"));
-    let sides = Sides::connect(tool, project, &arguments.options, config, &plan, arguments.dry_run)?;
-    let Sides { source, sink, observer, builder, progress, stop } = sides;
-    signals::listen(stop.clone());
+/// A run that can begin.
+struct Prepared {
+    pipeline: Pipeline,
+    ending: Ending,
+    snapshot: Option<Snapshot>,
+}
 
+/// Everything up to the first write: files, keys, both sides' checks, and last the run folder.
+async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepared> {
+    let (project, options, dry_run) = (&arguments.project, &arguments.options, arguments.dry_run);
+    let plan: Plan = files::read_current(&project.plan(), "migrate-plan")?;
+    arguments.snapshot.check(&plan)?;
+    let tool = concat!("migrate-run ", env!("CARGO_PKG_VERSION"));
+    let writes = !dry_run && !arguments.snapshot.only_writes_a_file();
+    let sides = Sides::connect(tool, project, options, config, &plan, dry_run, writes)?;
+    signals::listen(sides.stop.clone());
     // The checks come before the state: a run that cannot begin leaves nothing behind.
-    let check = Pipeline::new(plan.clone(), source.clone(), sink.clone(), Arc::new(MemoryState::new()));
-    let check = with_options(check, arguments);
-    signals::until_stopped(&stop, async {
-        check.check().await?;
-        refuse_drift(project, &plan, &*source).await
-    })
-    .await?;
-    let (folder, state): (Option<RunFolder>, Arc<dyn StateStore>) = if arguments.dry_run {
+    let checked = async {
+        let mut snapshot = None;
+        let sink: Arc<dyn Sink> = if plan.sink.write == WriteMethod::Snapshot {
+            let asked = Asked { yes: options.yes, quiet: options.quiet, dry_run };
+            let prepared = Snapshot::prepare(&arguments.snapshot, asked, &plan, &sides).await?;
+            let sink = prepared.sink()?;
+            snapshot = Some(prepared);
+            sink
+        } else if dry_run {
+            Arc::new(DryRun::new(sides.convex()?))
+        } else {
+            Arc::new(Bisect::new(sides.convex()?))
+        };
+        let check = Pipeline::new(plan.clone(), sides.source.clone(), sink.clone(), Arc::new(MemoryState::new()));
+        with_options(check, arguments).check().await?;
+        refuse_drift(project, &plan, &*sides.source).await?;
+        Ok((snapshot, sink))
+    };
+    let (mut snapshot, sink) = signals::until_stopped(&sides.stop, checked).await?;
+    let (folder, state): (Option<RunFolder>, Arc<dyn StateStore>) = if dry_run {
         (None, Arc::new(MemoryState::new()))
     } else {
         let folder = RunFolder::open(project.folder(), arguments.fresh)?;
@@ -96,9 +123,19 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<(Pipel
         (Some(folder), Arc::new(state))
     };
     state.bind(&plan.fingerprint).await?;
-    let pipeline = with_options(Pipeline::new(plan.clone(), source, sink, state.clone()), arguments);
-    let pipeline = pipeline.observer(observer).with_stop(stop);
-    Ok((pipeline, Ending { plan, builder, progress, state, folder, json: arguments.options.json }))
+    let Sides { source, observer, builder, progress, stop, .. } = sides;
+    let pipeline = if let Some(snapshot) = &mut snapshot {
+        if let Some(folder) = &folder {
+            snapshot.open(&plan, folder.path())?;
+        }
+        let sink = snapshot.sink()?;
+        Pipeline::new(plan.clone(), source, sink.clone(), state.clone()).derived_ids(sink)
+    } else {
+        Pipeline::new(plan.clone(), source, sink, state.clone())
+    };
+    let pipeline = with_options(pipeline, arguments).observer(observer).with_stop(stop);
+    let ending = Ending { plan, builder, progress, state, folder, json: options.json };
+    Ok(Prepared { pipeline, ending, snapshot })
 }
 
 fn with_options(mut pipeline: Pipeline, arguments: &Arguments) -> Pipeline {

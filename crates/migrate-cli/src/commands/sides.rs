@@ -7,13 +7,13 @@ use std::time::Duration;
 use clap::Args;
 use convex_sink::{ConvexSettings, ConvexSink};
 use migrate_core::catalog::Catalog;
-use migrate_core::layer::{Bisect, DryRun, Limit, Retry, RetryPolicy, Timeout};
+use migrate_core::layer::{Limit, Retry, RetryPolicy, Timeout};
 use migrate_core::observe::{Fanout, Observer};
 use migrate_core::pipeline::Pipeline;
 use migrate_core::plan::{MigrateConfig, Plan, WriteRate};
 use migrate_core::report::ReportBuilder;
 use migrate_core::stop::Stop;
-use migrate_core::{Error, ErrorKind, Result, Sink, Source};
+use migrate_core::{Error, ErrorKind, Result, Source};
 
 use super::{AccessOptions, ProjectArguments, source};
 use crate::environment::Environment;
@@ -67,50 +67,67 @@ impl RunOptions {
     }
 }
 
-/// Source and sink in their layers, and who hears of what they do.
-pub(super) struct Sides {
+/// The source in its layers, the way to Convex, and who hears of what both do.
+pub(super) struct Sides<'a> {
     pub(super) source: Arc<dyn Source>,
-    pub(super) sink: Arc<dyn Sink>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) builder: Arc<ReportBuilder>,
     pub(super) progress: Option<Arc<Progress>>,
     /// Ends the waits of both sides.
     pub(super) stop: Stop,
+    environment: Environment,
+    config: &'a MigrateConfig,
+    plan: &'a Plan,
+    options: &'a RunOptions,
 }
 
-impl Sides {
-    /// Both sides by the environment, the configuration and the plan. Asks before it gives a production deployment, but
-    /// for a dry run. Makes no call.
+impl<'a> Sides<'a> {
+    /// Both sides by the environment, the configuration and the plan. Makes no call. Where it `writes` into a production
+    /// deployment, it asks before.
     pub(super) fn connect(
         tool: &str,
         project: &ProjectArguments,
-        options: &RunOptions,
-        config: &MigrateConfig,
-        plan: &Plan,
+        options: &'a RunOptions,
+        config: &'a MigrateConfig,
+        plan: &'a Plan,
         dry_run: bool,
+        writes: bool,
     ) -> Result<Self> {
         let environment = Environment::read(project.folder())?;
         let source = source::bare(&environment, config, Some(plan), options.access)?;
-        let sink = convex(&environment, config, plan, options.access)?;
-        if !dry_run && !options.yes {
-            confirm_production(&sink)?;
-        }
         let progress = Progress::new(options.quiet).map(Arc::new);
         let builder = Arc::new(ReportBuilder::start(tool, plan, dry_run));
         let mut observers: Vec<Arc<dyn Observer>> = vec![builder.clone()];
         observers.extend(progress.clone().map(|progress| progress as Arc<dyn Observer>));
         let observer: Arc<dyn Observer> = Arc::new(Fanout::new(observers));
-
-        let policy = RetryPolicy::default();
         let stop = Stop::default();
         let source = source::layered(source, config, plan, observer.clone(), stop.clone());
-        let mut sink = Limit::new(Timeout::new(sink, SINK_TIMEOUT), plan.run.in_flight.max(1));
-        if let Some(rate) = options.write_rate.or(plan.run.write_rate) {
+        let sides = Self { source, observer, builder, progress, stop, environment, config, plan, options };
+        if writes && !options.yes && sides.convex_settings().is_ok_and(|settings| settings.is_production_key()) {
+            confirm_production()?;
+        }
+        Ok(sides)
+    }
+
+    /// How Convex is reached.
+    ///
+    /// # Errors
+    /// `Config` where its address or key is missing.
+    pub(super) fn convex_settings(&self) -> Result<ConvexSettings> {
+        convex(&self.environment, self.config, self.plan, self.options.access)
+    }
+
+    /// Convex's mutations in their layers, but for the outermost, which depends on what they are for.
+    ///
+    /// # Errors
+    /// As for [`Sides::convex_settings`]; `Config` for settings that cannot be.
+    pub(super) fn convex(&self) -> Result<Retry<Limit<Timeout<ConvexSink>>>> {
+        let sink = ConvexSink::new(self.convex_settings()?)?;
+        let mut sink = Limit::new(Timeout::new(sink, SINK_TIMEOUT), self.plan.run.in_flight.max(1));
+        if let Some(rate) = self.options.write_rate.or(self.plan.run.write_rate) {
             sink = sink.with_write_rate(rate.bytes_per_second());
         }
-        let sink = Retry::new(sink, policy, observer.clone()).with_stop(stop.clone());
-        let sink: Arc<dyn Sink> = if dry_run { Arc::new(DryRun::new(sink)) } else { Arc::new(Bisect::new(sink)) };
-        Ok(Self { source, sink, observer, builder, progress, stop })
+        Ok(Retry::new(sink, RetryPolicy::default(), self.observer.clone()).with_stop(self.stop.clone()))
     }
 }
 
@@ -136,7 +153,12 @@ pub(super) async fn refuse_drift(project: &ProjectArguments, plan: &Plan, source
     )
 }
 
-fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan, access: AccessOptions) -> Result<ConvexSink> {
+fn convex(
+    environment: &Environment,
+    config: &MigrateConfig,
+    plan: &Plan,
+    access: AccessOptions,
+) -> Result<ConvexSettings> {
     let url = environment.convex_url(config.convex.url.as_deref())?;
     let mut settings = if plan.sink.public_functions {
         ConvexSettings::with_secret(url, environment.migration_secret()?)
@@ -152,14 +174,11 @@ fn convex(environment: &Environment, config: &MigrateConfig, plan: &Plan, access
     settings.lookup_tables = plan.adopted.iter().map(|table| (table.sink.clone(), table.index.clone())).collect();
     let linked = plan.tables.iter().filter(|table| table.cut_fields().next().is_some());
     settings.patch_tables = linked.map(|table| table.sink.clone()).collect();
-    ConvexSink::new(settings)
+    Ok(settings)
 }
 
 /// A production deployment wants a word typed.
-fn confirm_production(sink: &ConvexSink) -> Result<()> {
-    if !sink.is_production_key() {
-        return Ok(());
-    }
+fn confirm_production() -> Result<()> {
     confirm::ask(
         "This key is of a production deployment.",
         "production",

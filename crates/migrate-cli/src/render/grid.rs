@@ -5,7 +5,7 @@ use migrate_core::observe::TableStatus;
 use migrate_core::report::{Report, TableReport};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{BAD, BOLD, FAINT, GOOD, NOTICE, PLAIN, paint, thousands};
+use super::{BAD, BOLD, FAINT, GOOD, NOTICE, PLAIN, paint, thousands, total};
 use crate::wrap;
 
 const GAP: usize = 2;
@@ -72,7 +72,7 @@ fn columns(report: &Report) -> Vec<Column> {
                 count => Cell { text: thousands(count), style },
             })
             .collect();
-        let sum = rows.iter().map(|(_, row)| of(row)).sum();
+        let sum = total(rows.iter().map(|(_, row)| of(row)));
         cells.push(Cell { text: thousands(sum), style: if sum == 0 { FAINT } else { style.bold() } });
         Column { head, is_number: true, cells }
     };

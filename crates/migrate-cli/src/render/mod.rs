@@ -84,6 +84,11 @@ pub(crate) fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// A sum that stops at the largest number: the report may be of any file.
+pub(crate) fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
 /// A number with a comma after every three digits.
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();

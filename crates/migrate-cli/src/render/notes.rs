@@ -8,7 +8,7 @@ use migrate_core::observe::TableStatus;
 use migrate_core::record::RejectCode;
 use migrate_core::report::{CountReport, RejectReport, Report, TableReport};
 
-use super::{BAD, FAINT, NOTICE, PLAIN, paint, thousands};
+use super::{BAD, FAINT, NOTICE, PLAIN, paint, thousands, total};
 use crate::wrap;
 
 /// All notes together; what does not go into them is in report.json.
@@ -86,7 +86,7 @@ fn rejects(report: &Report) -> Vec<Note> {
     let mut notes: Vec<(u64, Note)> = Vec::new();
     for mut causes in by_code.into_values() {
         causes.sort_by_key(|(_, cause)| Reverse(cause.count));
-        let count = causes.iter().map(|(_, cause)| cause.count).sum();
+        let count = total(causes.iter().map(|(_, cause)| cause.count));
         let Some((table, most)) = causes.first() else { continue };
         let example = most.sample_keys.first().map(|key| format!("such as {table} {key}: ")).unwrap_or_default();
         let note = Note {
@@ -103,7 +103,7 @@ fn rejects(report: &Report) -> Vec<Note> {
 
 fn unlinked(report: &Report) -> Option<Note> {
     let tables: Vec<(&String, &TableReport)> = report.tables.iter().filter(|(_, row)| row.unlinked > 0).collect();
-    let count: u64 = tables.iter().map(|(_, row)| row.unlinked).sum();
+    let count = total(tables.iter().map(|(_, row)| row.unlinked));
     (count > 0).then(|| Note {
         label: "unlinked",
         style: NOTICE,
@@ -147,7 +147,7 @@ fn warnings(report: &Report) -> Vec<Note> {
 
 /// Where the counts are not of the last run alone, what that one did.
 fn earlier_runs(report: &Report) -> Option<Note> {
-    let sum = |of: fn(&TableReport) -> u64| report.tables.values().map(of).sum::<u64>();
+    let sum = |of: fn(&TableReport) -> u64| total(report.tables.values().map(of));
     let now = sum(|row| row.this_run.read);
     (now < report.totals.source).then(|| Note {
         label: "this run",
@@ -168,17 +168,17 @@ fn earlier_runs(report: &Report) -> Option<Note> {
 /// References that were left out because the plan says so of a parent that is missing. Those whose row was rejected, or
 /// which the second pass could not set, are told elsewhere.
 fn unset(report: &Report) -> Option<Note> {
-    let (mut count, mut places) = (0, Vec::new());
+    let (mut count, mut places) = (0_u64, Vec::new());
     for (name, row) in &report.tables {
-        let missed: u64 = row.reference_misses.iter().map(|miss| miss.count).sum();
+        let missed = total(row.reference_misses.iter().map(|miss| miss.count));
         let is_reference =
             |cause: &&RejectReport| matches!(cause.code, RejectCode::ReferenceMissing | RejectCode::ReferenceAmbiguous);
-        let told: u64 = row.rejects.iter().filter(is_reference).map(|cause| cause.count).sum();
-        let own = missed.saturating_sub(told + row.unlinked);
+        let told = total(row.rejects.iter().filter(is_reference).map(|cause| cause.count));
+        let own = missed.saturating_sub(told.saturating_add(row.unlinked));
         if own == 0 {
             continue;
         }
-        count += own;
+        count = count.saturating_add(own);
         // Of several fields, the report does not say which were left out and which led to a reject.
         places.push(match row.reference_misses.as_slice() {
             [CountReport { name: field, .. }] => format!("{name}.{field}"),
@@ -206,7 +206,7 @@ fn changes(report: &Report) -> Vec<Note> {
     let mut notes = Vec::new();
     for (kind, mut columns) in by_kind {
         columns.sort_by_key(|(count, _)| Reverse(*count));
-        let count = columns.iter().map(|(count, _)| count).sum();
+        let count = total(columns.iter().map(|(count, _)| *count));
         let note = Note {
             label: "changed",
             style: PLAIN,

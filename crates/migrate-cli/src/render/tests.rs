@@ -84,6 +84,7 @@ fn report(outcome: Outcome, tables: Vec<TableReport>) -> Report {
         tables: tables.into_iter().map(|table| (table.table.to_string(), table)).collect(),
         totals,
         duration_seconds: 12,
+        snapshot: None,
     };
     assert_eq!(report.check(), Ok(()), "a report as no run writes it");
     report

@@ -1,6 +1,7 @@
 //! Runs a plan: read, transform, resolve, write, commit.
 
 mod batch;
+mod closing;
 mod forward;
 mod link;
 mod partitions;
@@ -19,13 +20,13 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
-use crate::observe::{Fanout, Observer};
+use crate::observe::{Fanout, Observer, TableStatus};
 use crate::plan::{Plan, PlanTable};
 use crate::reject::Replay;
-use crate::resolve::{AdoptedIds, ChainResolver, IdResolver, StoredIds};
-use crate::sink::Sink;
+use crate::resolve::{AdoptedIds, ChainResolver, DerivedIds, IdResolver, StoredIds};
+use crate::sink::{IdAssignment, Sink};
 use crate::source::Source;
-use crate::state::StateStore;
+use crate::state::{Checkpoint, PartitionId, Progress, StateStore};
 use crate::stop::Stop;
 use crate::transform::Transform;
 use run::{MakeTransform, Shared};
@@ -41,6 +42,7 @@ pub struct Pipeline {
     state: Arc<dyn StateStore>,
     observer: Arc<dyn Observer>,
     resolver: Option<Arc<dyn IdResolver>>,
+    derived: Option<Arc<dyn DerivedIds>>,
     transforms: Vec<MakeTransform>,
     selected: Option<HashSet<TableName>>,
     max_rejects: Option<u64>,
@@ -67,6 +69,7 @@ impl Pipeline {
             state,
             observer: Arc::new(Fanout::default()),
             resolver: None,
+            derived: None,
             transforms: Vec::new(),
             selected: None,
             max_rejects,
@@ -86,6 +89,14 @@ impl Pipeline {
     #[must_use]
     pub fn resolver(mut self, resolver: Arc<dyn IdResolver>) -> Self {
         self.resolver = Some(resolver);
+        self
+    }
+
+    /// Computes ids from rows' keys, for a sink that knows them before it writes: it is asked before stored and adopted
+    /// ids.
+    #[must_use]
+    pub fn derived_ids(mut self, derived: Arc<dyn DerivedIds>) -> Self {
+        self.derived = Some(derived);
         self
     }
 
@@ -153,6 +164,41 @@ impl Pipeline {
         self.sink.check(&tables).await
     }
 
+    /// The plan's tables, by their names at the source.
+    #[must_use]
+    pub fn planned_tables(&self) -> Vec<TableName> {
+        self.plan.tables.iter().map(|table| table.source.clone()).collect()
+    }
+
+    /// The tables of the plan that are read to their ends, and of which nothing is left to do.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn done_tables(&self) -> Result<Vec<TableName>> {
+        let mut done = Vec::new();
+        for table in &self.plan.tables {
+            let partitions = self.state.partitions(&table.source).await?;
+            let is_done = |(_, checkpoint): &(PartitionId, Checkpoint)| checkpoint.progress == Progress::Done;
+            if !partitions.is_empty() && partitions.iter().all(is_done) {
+                done.push(table.source.clone());
+            }
+        }
+        Ok(done)
+    }
+
+    /// Tells the observer what earlier runs made durable, without reading or writing anything.
+    ///
+    /// # Errors
+    /// Those of the state.
+    pub async fn recall(&self) -> Result<()> {
+        let done = self.done_tables().await?;
+        for table in &self.plan.tables {
+            let status = if done.contains(&table.source) { TableStatus::Complete } else { TableStatus::NotSelected };
+            run::recall(&*self.state, &*self.observer, &table.source, status, None).await?;
+        }
+        Ok(())
+    }
+
     /// Runs to the end, to the first error, or to a stop.
     ///
     /// # Errors
@@ -180,8 +226,19 @@ impl Pipeline {
         let resolver = self.resolver.clone().unwrap_or_else(|| {
             let adopted =
                 AdoptedIds::new(self.source.clone(), self.sink.clone(), self.state.clone(), &self.plan.adopted);
-            Arc::new(ChainResolver::new(vec![Box::new(StoredIds::new(self.state.clone())), Box::new(adopted)]))
+            let derived = self.derived.clone().map(|derived| Box::new(derived) as Box<dyn IdResolver>);
+            let others: [Box<dyn IdResolver>; 2] = [Box::new(StoredIds::new(self.state.clone())), Box::new(adopted)];
+            Arc::new(ChainResolver::new(derived.into_iter().chain(others).collect()))
         });
+        if (self.sink.capabilities().ids == IdAssignment::BeforeWrite) != self.derived.is_some() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "resolve references: the sink and the pipeline differ in when ids are known",
+            )
+            .with_remedy(
+                "give Pipeline::derived_ids what computes the ids of a sink that knows them before it writes",
+            ));
+        }
         let in_flight = self.plan.run.in_flight.min(self.sink.capabilities().in_flight).max(1);
         Ok(Arc::new(Shared {
             plan: self.plan.clone(),
@@ -189,6 +246,7 @@ impl Pipeline {
             sink: self.sink.clone(),
             state: self.state.clone(),
             resolver,
+            derived: self.derived.clone(),
             observer: self.observer.clone(),
             stop: self.stop.clone(),
             places: Arc::new(Semaphore::new(in_flight)),

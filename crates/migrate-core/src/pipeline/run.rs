@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use super::closing::{self, ClosingTable, close_references};
 use super::link::link_partition;
 use super::partitions::{Placed, place, side_by_side};
 use super::table::copy_partition;
@@ -12,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
 use crate::observe::{Event, Observer, TableStatus};
 use crate::plan::{Plan, PlanField, PlanReference, PlanTable};
-use crate::resolve::IdResolver;
+use crate::resolve::{DerivedIds, IdResolver};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::state::{Progress, StateStore, Totals};
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     pub(super) sink: Arc<dyn Sink>,
     pub(super) state: Arc<dyn StateStore>,
     pub(super) resolver: Arc<dyn IdResolver>,
+    /// Where ids are known before documents are written.
+    pub(super) derived: Option<Arc<dyn DerivedIds>>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) stop: Stop,
     pub(super) places: Arc<Semaphore>,
@@ -54,7 +57,8 @@ impl Shared {
         // The second pass sets cut references; they are read now too, so that a reject is the whole row.
         let cut = table.cut_fields().flat_map(|field| &field.columns);
         let leading = table.key.iter().chain(table.alternate_keys.iter().flatten()).chain(cut);
-        let fields: Vec<PlanField> = table.fields.iter().filter(|field| !field.is_cut()).cloned().collect();
+        let fields = table.fields.iter().filter(|field| !field.is_cut());
+        let fields: Vec<PlanField> = fields.chain(&table.creation_time).cloned().collect();
         let mut chain = Chain::with_columns(&table.sink, &fields, leading);
         for make in &self.transforms {
             if let Some(step) = make(table) {
@@ -62,6 +66,11 @@ impl Shared {
             }
         }
         chain
+    }
+
+    /// True for a table that something is still done to when all its rows were read.
+    pub(super) fn has_second_part(&self, table: &PlanTable) -> bool {
+        self.derived.is_some() || table.cut_fields().next().is_some()
     }
 
     /// Counts rejects of the whole run against its limit.
@@ -127,6 +136,9 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
         }
         failure = run_level(shared, tables, &mut open).await.err();
     }
+    if let Some(derived) = shared.derived.clone() {
+        failure = close_all(shared, &derived, std::mem::take(&mut open), failure).await.err();
+    }
     for TableRun { table, partitions } in open {
         if failure.is_some() || shared.stop.is_requested() {
             finished(
@@ -152,6 +164,42 @@ pub(super) async fn run(shared: &Arc<Shared>, selected: Option<&HashSet<TableNam
     }
 }
 
+/// Closes the references of tables that were read to their ends, where ids were known beforehand.
+async fn close_all(
+    shared: &Arc<Shared>,
+    derived: &Arc<dyn DerivedIds>,
+    open: Vec<TableRun>,
+    failure: Option<Error>,
+) -> Result<()> {
+    let tables: Vec<Arc<PlanTable>> = open.iter().map(|run| run.table.clone()).collect();
+    let closed = if let Some(error) = failure {
+        Err(error)
+    } else {
+        let closing = |run: TableRun| ClosingTable::new(shared, derived, run.table, run.partitions);
+        let mut closing: Vec<ClosingTable> = open.into_iter().map(closing).collect();
+        match close_references(shared, &**derived, &mut closing).await {
+            Ok(()) => closing::finish(shared, closing).await,
+            Err(error) => Err(error),
+        }
+    };
+    match closed {
+        Ok(()) => {
+            let mut failure = None;
+            for table in &tables {
+                failure = failure.or(close(shared, table, Ok(())).await.err());
+            }
+            failure.map_or(Ok(()), Err)
+        }
+        Err(error) => {
+            let why = "its references are not closed yet".to_owned();
+            for table in &tables {
+                finished(shared, &table.source, TableStatus::Incomplete, None, Some(why.clone()));
+            }
+            Err(error)
+        }
+    }
+}
+
 /// Tells of a table that has no turn in this run, with what earlier runs made durable of it.
 pub(super) async fn leave_out(
     shared: &Shared,
@@ -159,12 +207,23 @@ pub(super) async fn leave_out(
     status: TableStatus,
     error: Option<String>,
 ) -> Result<()> {
+    recall(&*shared.state, &*shared.observer, table, status, error).await
+}
+
+/// Tells of a table by what the state knows of it.
+pub(super) async fn recall(
+    state: &dyn StateStore,
+    observer: &dyn Observer,
+    table: &TableName,
+    status: TableStatus,
+    error: Option<String>,
+) -> Result<()> {
     let mut resumed = Totals::default();
-    for (_, checkpoint) in shared.state.partitions(table).await? {
+    for (_, checkpoint) in state.partitions(table).await? {
         resumed.absorb(&checkpoint.totals);
     }
-    shared.observer.on_event(&Event::TableStarted { table: table.clone(), expected: None, resumed: Box::new(resumed) });
-    finished(shared, table, status, None, error);
+    observer.on_event(&Event::TableStarted { table: table.clone(), expected: None, resumed: Box::new(resumed) });
+    observer.on_event(&Event::TableFinished { table: table.clone(), status, counted: None, error });
     Ok(())
 }
 
@@ -213,7 +272,7 @@ async fn run_level(shared: &Arc<Shared>, tables: Vec<Arc<PlanTable>>, open: &mut
     while let Some(joined) = running.join_next().await {
         let (table, result) = joined.map_err(|_| Error::new(ErrorKind::Unexpected, "finish a table's task"))?;
         match result {
-            Ok(partitions) if table.cut_fields().next().is_some() => open.push(TableRun { table, partitions }),
+            Ok(partitions) if shared.has_second_part(&table) => open.push(TableRun { table, partitions }),
             result => {
                 if let Err(error) = close(shared, &table, result).await {
                     // An interruption is only what another table's failure led to.

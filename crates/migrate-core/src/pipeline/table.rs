@@ -40,7 +40,7 @@ pub(super) async fn copy_partition(
         Progress::Copied | Progress::Linking { .. } | Progress::Done => return Ok(checkpoint),
     };
     copy_rows(shared, table, &Rows::Table, &partition, &mut checkpoint, after).await?;
-    checkpoint.progress = if table.cut_fields().next().is_some() { Progress::Copied } else { Progress::Done };
+    checkpoint.progress = if shared.has_second_part(table) { Progress::Copied } else { Progress::Done };
     shared.state.commit(Commit::place(&partition, &checkpoint)).await?;
     Ok(checkpoint)
 }
@@ -312,7 +312,9 @@ impl Place<'_> {
         }
         checkpoint.totals.absorb(&delta);
         let kept = Commit { settled: &settled, rejects: &rejects, ..Commit::place(partition, checkpoint) };
-        shared.state.commit(Commit { ids: &ids, alternate_ids: &alternate_ids, ..kept }).await?;
+        // What is computed from the key need not be kept.
+        let ids = if shared.derived.is_some() { &[] } else { &*ids };
+        shared.state.commit(Commit { ids, alternate_ids: &alternate_ids, ..kept }).await?;
         if let Some(taken) = taken {
             shared.tell_taken(partition, taken, 0);
         }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{LegacyIds, MissingParent, PlanIndex, Unfit};
+use super::{LegacyIds, MissingParent, PlanIndex, Unfit, WriteMethod};
 use crate::names::{FieldName, KeySpace, TableName};
 use crate::plan::WriteRate;
 
@@ -111,6 +111,11 @@ pub struct ConvexConfig {
     /// Generate functions that can be called without a deploy key, with a secret that the deployment's environment
     /// holds as `MIGRATION_SECRET`. Only where no deploy key can be had.
     pub public_functions: bool,
+    /// How documents get into the deployment: by mutations, or as one snapshot that is imported.
+    pub write: WriteMethod,
+    /// With `write = "snapshot"`: what tells this migration's ids apart from those of another one into the same
+    /// deployment. Ids are computed from it, the table's name and the row's key.
+    pub id_stream: String,
 }
 
 impl Default for ConvexConfig {
@@ -122,6 +127,8 @@ impl Default for ConvexConfig {
             legacy_id_field: FieldName::from("supabaseId"),
             legacy_ids: LegacyIds::default(),
             public_functions: false,
+            write: WriteMethod::default(),
+            id_stream: "supabase".to_owned(),
         }
     }
 }
@@ -285,6 +292,8 @@ pub struct TableConfig {
     /// The columns that name a row, where the source shows none: of a view, or of a table without a primary key. They
     /// must be unique and never NULL.
     pub key: Option<Vec<FieldName>>,
+    /// With `convex.write = "snapshot"`: the column that a document's time of creation is taken from.
+    pub creation_time: Option<FieldName>,
     /// Indexes of the sink's table.
     pub indexes: Vec<PlanIndex>,
     /// Choices for one column, by its name at the source.

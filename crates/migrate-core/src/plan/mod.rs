@@ -7,6 +7,7 @@ mod fingerprint;
 mod identity;
 mod order;
 mod rules;
+mod secret_words;
 mod sink_rules;
 mod toml_error;
 mod write_rate;
@@ -76,6 +77,30 @@ pub struct SinkPlan {
     /// Whether the functions can be called by whoever knows a secret, rather than with a deploy key.
     #[serde(default)]
     pub public_functions: bool,
+    /// How documents get into the sink.
+    #[serde(default, skip_serializing_if = "WriteMethod::is_default")]
+    pub write: WriteMethod,
+    /// With `snapshot`: what tells this migration's ids apart from another's into the same deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_stream: Option<String>,
+}
+
+/// How documents get into the sink.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteMethod {
+    /// By the generated mutations, batch by batch: into a deployment in use, and again whenever rows changed.
+    #[default]
+    Mutations,
+    /// As one file that is imported at once: all tables or none, with ids that are computed from the rows' keys.
+    Snapshot,
+}
+
+impl WriteMethod {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where the rows' keys are kept at the sink.
@@ -105,6 +130,9 @@ pub struct PlanTable {
     pub fields: Vec<PlanField>,
     /// Indexes of the sink's table, beside the one on the legacy id.
     pub indexes: Vec<PlanIndex>,
+    /// With `snapshot`: the document's time of creation; the time of the import where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creation_time: Option<PlanField>,
     /// The table it is read from, where that is another's: of columns that are split off, `source` only names the part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part_of: Option<TableName>,

@@ -4,7 +4,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{MigrateConfig, PlanIssue};
+use super::{MigrateConfig, PlanIssue, secret_words};
 
 /// Names that a message lists at most.
 const MOST_NAMES: usize = 12;
@@ -18,7 +18,7 @@ pub struct ConfigError {
     pub line: usize,
     /// Column, from 1.
     pub column: usize,
-    /// The line's text.
+    /// The line's text, without what looks like a secret.
     pub line_text: String,
     /// What is wrong.
     pub message: String,
@@ -30,7 +30,7 @@ impl ConfigError {
     /// Places an issue of the plan in the file it came from.
     #[must_use]
     pub fn from_issue(file: &str, text: &str, issue: &PlanIssue) -> Self {
-        Self::at(file, text, locate(text, &issue.path), issue.message.clone(), issue.remedy.clone())
+        Self::at(file, text, locate(text, &issue.path), &issue.message, issue.remedy.clone())
     }
 
     /// Places all issues of a plan, in the order of their lines; those of the whole file come first.
@@ -41,7 +41,7 @@ impl ConfigError {
         errors
     }
 
-    fn at(file: &str, text: &str, span: Option<Range<usize>>, message: String, remedy: Option<String>) -> Self {
+    fn at(file: &str, text: &str, span: Option<Range<usize>>, message: &str, remedy: Option<String>) -> Self {
         let (line, column, line_text) = match span.and_then(|span| text.get(..span.start)) {
             Some(before) => {
                 let line = before.matches('\n').count() + 1;
@@ -50,6 +50,7 @@ impl ConfigError {
             }
             None => (0, 0, String::new()),
         };
+        let (line_text, message) = (secret_words::hide_in_line(&line_text), secret_words::hide(message));
         Self { file: file.to_owned(), line, column, line_text, message, remedy }
     }
 }
@@ -82,19 +83,29 @@ impl std::error::Error for ConfigError {}
 pub fn read_config(file: &str, text: &str) -> Result<MigrateConfig, ConfigError> {
     toml::from_str(text).map_err(|error| {
         let message = error.message();
-        let (message, remedy) = match unknown_word(message) {
+        let unknown = unknown_word(message);
+        let is_key = matches!(unknown, Some((KEY, ..)));
+        let (message, remedy) = match unknown {
             Some((what, unknown, valid)) => (format!("unknown {what} `{unknown}`"), Some(suggest(&unknown, &valid))),
             None => (in_toml_words(message), None),
         };
-        ConfigError::at(file, text, error.span(), message, remedy)
+        let mut error = ConfigError::at(file, text, error.span(), &message, remedy);
+        // The value of a key that does not exist is not at fault, and may be a password.
+        if is_key {
+            error.line_text = secret_words::without_value(&error.line_text, error.column);
+        }
+        error
     })
 }
+
+/// What an unknown word is where a key should be.
+const KEY: &str = "key";
 
 /// What is unknown, the word itself and the valid ones, from the message serde gives for `deny_unknown_fields` and for
 /// enums: "unknown field `x`, expected one of `a`, `b`", or "expected `a`", or "there are no fields".
 fn unknown_word(message: &str) -> Option<(&'static str, String, Vec<String>)> {
     let what = if message.starts_with("unknown field ") {
-        "key"
+        KEY
     } else if message.starts_with("unknown variant ") {
         "value"
     } else {

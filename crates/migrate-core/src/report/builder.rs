@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use jiff::{Timestamp, Unit};
 
-use super::{CountReport, Outcome, REPORT_VERSION, RejectReport, Report, ReportTotals, RunCounts, TableReport};
+use super::{
+    CountReport, Outcome, REPORT_VERSION, RejectReport, Report, ReportTotals, RunCounts, SnapshotReport, TableReport,
+};
 use crate::error::{Error, ErrorKind};
 use crate::names::{SourceKey, TableName};
 use crate::observe::{Event, Observer, TableStatus};
@@ -21,6 +23,7 @@ pub struct ReportBuilder {
     timestamp: Timestamp,
     started: Instant,
     tables: Mutex<IndexMap<TableName, TableFold>>,
+    snapshot: Mutex<Option<SnapshotReport>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,11 +52,17 @@ impl ReportBuilder {
             timestamp: Timestamp::now(),
             started: Instant::now(),
             tables: Mutex::new(names.map(|name| (name.clone(), TableFold::default())).collect()),
+            snapshot: Mutex::default(),
         }
     }
 
     fn tables(&self) -> MutexGuard<'_, IndexMap<TableName, TableFold>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells of the archive that the documents are in.
+    pub fn snapshot(&self, snapshot: SnapshotReport) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
     }
 
     /// The report as it stands: at the end, or as far as a run got that failed with `error`.
@@ -71,6 +80,7 @@ impl ReportBuilder {
             totals: totals(tables.values()),
             tables,
             duration_seconds: rounded_seconds(self.started.elapsed()),
+            snapshot: self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
         report.outcome = match error {
             Some(error) if error.kind() == ErrorKind::Interrupted => Outcome::Interrupted,
@@ -101,6 +111,13 @@ impl Observer for ReportBuilder {
                 let fold = tables.entry(table.clone()).or_default();
                 fold.totals.release(taken);
                 fold.gone += gone;
+            }
+            Event::RowsWithdrawn { table, withdrawn, delta } => {
+                let fold = tables.entry(table.clone()).or_default();
+                for totals in [&mut fold.totals, &mut fold.this_run] {
+                    totals.inserted = totals.inserted.saturating_sub(*withdrawn);
+                    totals.absorb(delta);
+                }
             }
             Event::Retried { table: Some(table), .. } => tables.entry(table.clone()).or_default().retries += 1,
             Event::TableFinished { table, status, counted, error } => {

@@ -42,6 +42,39 @@ pub struct Report {
     pub totals: ReportTotals,
     /// How long the last run took, rounded.
     pub duration_seconds: u64,
+    /// The archive, where the documents go as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<SnapshotReport>,
+}
+
+/// All documents as one archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotReport {
+    /// The file.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256, in hex.
+    pub sha256: String,
+    /// How its values are written: `uniform` or `shape`.
+    pub encoding: String,
+    /// Documents in it.
+    pub documents: u64,
+    /// Its import; none where it was only written. Before that, migrated rows are in the file alone.
+    pub import: Option<ImportReport>,
+}
+
+/// A finished import.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImportReport {
+    /// Its id in the deployment.
+    pub id: String,
+    /// What became of documents that were there: `require_empty`, `replace` or `append`.
+    pub mode: String,
+    /// Documents that it wrote, as the deployment says.
+    pub documents: Option<u64>,
 }
 
 /// How a run ended.
@@ -177,17 +210,17 @@ impl Report {
     pub fn check(&self) -> Result<(), Vec<String>> {
         let mut wrong = Vec::new();
         for (name, table) in &self.tables {
-            let accounted = table.migrated + table.skipped + table.rejected;
+            let accounted = total([table.migrated, table.skipped, table.rejected]);
             if table.source != accounted {
                 wrong.push(format!(
                     "{name}: {} rows read, but {} migrated + {} skipped + {} rejected",
                     table.source, table.migrated, table.skipped, table.rejected
                 ));
             }
-            if table.migrated != table.inserted + table.updated + table.unchanged {
+            if table.migrated != total([table.inserted, table.updated, table.unchanged]) {
                 wrong.push(format!("{name}: the effects of its writes do not sum to {} migrated", table.migrated));
             }
-            if table.rejected != table.rejects.iter().map(|cause| cause.count).sum::<u64>() {
+            if table.rejected != total(table.rejects.iter().map(|cause| cause.count)) {
                 wrong.push(format!("{name}: the causes of its rejects do not sum to {}", table.rejected));
             }
         }
@@ -209,4 +242,9 @@ impl TableReport {
     pub(crate) fn count_differs(&self) -> bool {
         self.status == TableStatus::Complete && self.counted_after.is_some_and(|counted| counted != self.source)
     }
+}
+
+/// A sum that stops at the largest number: a report may be read from any file.
+fn total(counts: impl IntoIterator<Item = u64>) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
 }

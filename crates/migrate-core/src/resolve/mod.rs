@@ -2,6 +2,7 @@
 
 mod adopted;
 mod chain;
+mod derived;
 mod stored;
 
 use std::fmt::Debug;
@@ -10,6 +11,8 @@ use async_trait::async_trait;
 
 pub use adopted::AdoptedIds;
 pub use chain::ChainResolver;
+pub(crate) use derived::ClosedIds;
+pub use derived::DerivedIds;
 pub use stored::StoredIds;
 
 use crate::error::Result;

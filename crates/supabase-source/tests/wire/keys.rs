@@ -5,11 +5,11 @@ use std::net::TcpListener;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use migrate_core::{ErrorKind, Source as _};
-use supabase_source::{SupabaseSettings, SupabaseSource};
-use wiremock::matchers::{method, path};
+use supabase_source::{SupabaseProbe, SupabaseSettings, SupabaseSource};
+use wiremock::matchers::{any, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::{SECRET, settings, source};
+use crate::{SECRET, settings, source, table};
 
 fn jwt(role: &str) -> String {
     format!("eyJhbGciOiJIUzI1NiJ9.{}.c2ln", URL_SAFE_NO_PAD.encode(format!("{{\"role\":\"{role}\"}}")))
@@ -92,12 +92,22 @@ async fn nobody_there_names_the_address() {
 
 #[tokio::test]
 async fn a_redirect_is_not_followed_with_the_key() {
-    let elsewhere = answering(200, "").await;
-    let server = MockServer::start().await;
-    let redirect = ResponseTemplate::new(308).insert_header("location", format!("{}/rest/v1/", elsewhere.uri()));
-    Mock::given(method("HEAD")).respond_with(redirect.clone()).mount(&server).await;
-    Mock::given(method("GET")).respond_with(redirect).mount(&server).await;
-    let error = source(&server).check().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(elsewhere.received_requests().await.unwrap().is_empty());
+    let elsewhere = answering(200, "[]").await;
+    for status in [301, 302, 303, 307, 308] {
+        let server = MockServer::start().await;
+        let location = format!("{}/rest/v1/", elsewhere.uri());
+        let redirect = ResponseTemplate::new(status).insert_header("location", location);
+        Mock::given(any()).respond_with(redirect).mount(&server).await;
+        let source = source(&server);
+        for error in [
+            source.check().await.unwrap_err(),
+            source.discover().await.unwrap_err(),
+            source.count(&table("payments")).await.unwrap_err(),
+            SupabaseProbe::new(settings(&server)).unwrap().data_api("public").await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Config, "{status}: {error}");
+            assert!(!format!("{error} {error:?}").contains(SECRET), "{status}");
+        }
+        assert!(elsewhere.received_requests().await.unwrap().is_empty(), "{status} was followed");
+    }
 }

@@ -7,6 +7,7 @@ mod discovery;
 mod filters;
 mod keys;
 mod lookup;
+mod malformed;
 mod places;
 mod probing;
 mod reading;

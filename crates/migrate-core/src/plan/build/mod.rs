@@ -1,6 +1,7 @@
 //! Makes a plan of a configuration for what a catalog shows.
 
 mod computed;
+mod creation_time;
 mod fields;
 mod indexes;
 mod naming;
@@ -16,7 +17,7 @@ use super::fingerprint::fingerprint;
 use super::order::{UncuttableCycles, order};
 use super::sink_rules::SinkRules;
 use super::toml_error::suggest;
-use super::{AdoptedTable, PLAN_VERSION, Plan, PlanTable, SinkPlan};
+use super::{AdoptedTable, PLAN_VERSION, Plan, PlanTable, SinkPlan, WriteMethod};
 use crate::catalog::{Catalog, RowKey, TableSchema};
 use crate::names::{FieldName, TableName};
 
@@ -75,7 +76,7 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) 
         }
     }
     references::collect_alternate_keys(&mut tables, &adopted);
-    match order(&mut tables, &adopted) {
+    match order(&mut tables, &adopted, config.convex.write) {
         Ok(cut) => builder.notes.extend(
             cut.into_iter()
                 .map(|link| format!("{link} is part of a cycle: it is left out at first and set in a second pass")),
@@ -87,10 +88,20 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) 
                     [only] => format!("the rows of {only} require each other"),
                     several => format!("the required references of {} form a cycle", several.join(", ")),
                 };
+                let remedy = match config.convex.write {
+                    WriteMethod::Mutations => {
+                        "plan on_missing = \"null\" for one of these references, which is then set in a second pass; or \
+                         convex.write = \"snapshot\", which needs no order"
+                    }
+                    WriteMethod::Snapshot => {
+                        "these references are to other columns than the key, whose ids are known once the rows are read: \
+                         plan convex.write = \"mutations\""
+                    }
+                };
                 builder.issues.push(PlanIssue::new(
                     &["tables", names.first().map_or("", String::as_str)],
                     what,
-                    "plan on_missing = \"null\" for one of these references, which is then set in a second pass",
+                    remedy,
                 ));
             }
         }
@@ -108,6 +119,11 @@ pub fn build_plan(config: &MigrateConfig, catalog: &Catalog, rules: &SinkRules) 
             legacy_id_field: config.convex.legacy_id_field.clone(),
             legacy_ids: config.convex.legacy_ids,
             public_functions: config.convex.public_functions,
+            write: config.convex.write,
+            id_stream: match config.convex.write {
+                WriteMethod::Mutations => None,
+                WriteMethod::Snapshot => Some(config.convex.id_stream.clone()),
+            },
         },
         tables,
         adopted,
@@ -149,6 +165,7 @@ impl Builder<'_> {
             source: schema.name.clone(),
             sink: parents.sink(&schema.name)?.clone(),
             level: 0,
+            creation_time: self.creation_time(schema, settings),
             key,
             not_enforced: indexes::not_enforced(schema, &dropped, &fields),
             index_hints: indexes::hints(schema, &fields),

@@ -100,6 +100,7 @@ impl Builder<'_> {
             indexes: Vec::new(),
             part_of: Some(table.source.clone()),
             filter: table.filter.clone(),
+            creation_time: None,
             alternate_keys: Vec::new(),
             dropped: Vec::new(),
             not_enforced: Vec::new(),

@@ -1,0 +1,259 @@
+//! Convex document ids: the codec, and ids that are computed from rows' keys.
+//!
+//! An id is the table's number as a LEB128 varint, sixteen bytes, and a Fletcher-16 checksum, in Crockford's base32.
+//! Source: `value/src/id_v6.rs` and `value/src/base32.rs` of the Convex backend.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::str::FromStr;
+
+use migrate_core::names::{SourceKey, TableName};
+use sha2::{Digest as _, Sha256};
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// Bytes that tell documents of one table apart.
+const INTERNAL_BYTES: usize = 16;
+/// Of those, the ones that a server draws at random.
+const RANDOM_BYTES: usize = 14;
+const FOOTER_BYTES: usize = 2;
+const VARINT_BYTES: usize = 5;
+const MAX_BYTES: usize = VARINT_BYTES + INTERNAL_BYTES + FOOTER_BYTES;
+/// Characters of an id, for table numbers of one byte to five.
+const TEXT_LENGTHS: [usize; VARINT_BYTES] = [31, 32, 34, 36, 37];
+/// The first number that Convex gives to a table of a user; what is below belongs to the system.
+pub(crate) const FIRST_USER_TABLE: u32 = 10_001;
+
+/// The day of all derived ids: 2024-10-04.
+///
+/// It is fixed, because a row's id must be the same on every day, and it is past, so that no server makes such ids now.
+/// Convex checks no byte of it.
+const DERIVED_DAY: u16 = 20_000;
+
+/// The id of a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DocumentId {
+    table: u32,
+    internal: [u8; INTERNAL_BYTES],
+}
+
+impl DocumentId {
+    /// The id of a table's document; `None` where no table has that number.
+    #[must_use]
+    pub fn new(table_number: u32, internal: [u8; 16]) -> Option<Self> {
+        (table_number > 0).then_some(Self { table: table_number, internal })
+    }
+
+    /// The number that the deployment gave the table.
+    #[must_use]
+    pub fn table_number(self) -> u32 {
+        self.table
+    }
+
+    /// What tells the table's documents apart: fourteen bytes, and the day since 1970 with the high byte first.
+    #[must_use]
+    pub fn internal(self) -> [u8; 16] {
+        self.internal
+    }
+
+    /// Appends the id's text to a buffer.
+    pub(crate) fn write_to(self, out: &mut Vec<u8>) {
+        let mut bytes = [0; MAX_BYTES];
+        let length = self.encode(&mut bytes);
+        write_base32(bytes.get(..length).unwrap_or_default(), out);
+    }
+
+    /// Writes number, bytes and footer; returns how many bytes those are.
+    fn encode(self, bytes: &mut [u8; MAX_BYTES]) -> usize {
+        let mut number = self.table;
+        let mut length = 0;
+        for slot in bytes.iter_mut() {
+            let [low, ..] = number.to_le_bytes();
+            number >>= 7;
+            length += 1;
+            *slot = if number == 0 { low } else { low | 0x80 };
+            if number == 0 {
+                break;
+            }
+        }
+        let mut checksum = Fletcher::default();
+        bytes.iter().take(length).for_each(|&byte| checksum.add(byte));
+        for (slot, &byte) in bytes.iter_mut().skip(length).zip(&self.internal) {
+            *slot = byte;
+            checksum.add(byte);
+        }
+        length += INTERNAL_BYTES;
+        for (slot, byte) in bytes.iter_mut().skip(length).zip(checksum.footer()) {
+            *slot = byte;
+        }
+        length + FOOTER_BYTES
+    }
+}
+
+impl fmt::Display for DocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(MAX_BYTES * 2);
+        self.write_to(&mut text);
+        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Why a text is no document id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidDocumentId(&'static str);
+
+impl fmt::Display for InvalidDocumentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl StdError for InvalidDocumentId {}
+
+impl FromStr for DocumentId {
+    type Err = InvalidDocumentId;
+
+    /// Reads an id in the one spelling that Convex takes.
+    fn from_str(text: &str) -> Result<Self, InvalidDocumentId> {
+        let number_bytes = TEXT_LENGTHS.iter().position(|&length| length == text.len());
+        let number_bytes = number_bytes.ok_or(InvalidDocumentId("no id has that many characters"))? + 1;
+        let bytes = read_base32(text)?;
+        let length = number_bytes + INTERNAL_BYTES + FOOTER_BYTES;
+        let mut table = 0_u64;
+        for (position, byte) in bytes.iter().take(number_bytes).enumerate() {
+            let is_last = position + 1 == number_bytes;
+            if (byte & 0x80 == 0) != is_last {
+                return Err(InvalidDocumentId("its table number is of another length"));
+            }
+            table |= u64::from(byte & 0x7f) << (7 * position);
+        }
+        let mut internal = [0; INTERNAL_BYTES];
+        for (slot, &byte) in internal.iter_mut().zip(bytes.iter().skip(number_bytes)) {
+            *slot = byte;
+        }
+        let id = u32::try_from(table).ok().and_then(|table| Self::new(table, internal));
+        let id = id.ok_or(InvalidDocumentId("no table has its number"))?;
+        let mut again = [0; MAX_BYTES];
+        // Written again it is the same: that holds the footer and the number's shortest form.
+        if id.encode(&mut again) == length && again == bytes {
+            Ok(id)
+        } else {
+            Err(InvalidDocumentId("its checksum does not match"))
+        }
+    }
+}
+
+/// Fletcher-16 with both sums modulo 256, the plain sum first; the format's version, zero, is mixed in by XOR.
+#[derive(Default)]
+struct Fletcher {
+    sum: u8,
+    sum_of_sums: u8,
+}
+
+impl Fletcher {
+    fn add(&mut self, byte: u8) {
+        self.sum = self.sum.wrapping_add(byte);
+        self.sum_of_sums = self.sum_of_sums.wrapping_add(self.sum);
+    }
+
+    fn footer(&self) -> [u8; FOOTER_BYTES] {
+        [self.sum, self.sum_of_sums]
+    }
+}
+
+fn write_base32(bytes: &[u8], out: &mut Vec<u8>) {
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    let mut digit = |bits: u32| out.push(ALPHABET.get((bits & 31) as usize).copied().unwrap_or(b'0'));
+    for &byte in bytes {
+        bits = (bits << 8) | u32::from(byte);
+        held += 8;
+        while held >= 5 {
+            held -= 5;
+            digit(bits >> held);
+        }
+        bits &= (1 << held) - 1;
+    }
+    if held > 0 {
+        digit(bits << (5 - held));
+    }
+}
+
+/// No digit.
+const NONE: u8 = 32;
+
+/// The value of each character.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NONE; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        // The alphabet has 32 characters.
+        #[expect(clippy::cast_possible_truncation, reason = "it is below 32")]
+        let digit = value as u8;
+        digits[ALPHABET[value] as usize] = digit;
+        value += 1;
+    }
+    digits
+};
+
+/// The bytes of a text, and zeros behind them.
+fn read_base32(text: &str) -> Result<[u8; MAX_BYTES], InvalidDocumentId> {
+    let mut bytes = [0; MAX_BYTES];
+    let mut slots = bytes.iter_mut();
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    for char in text.bytes() {
+        let digit = DIGITS.get(usize::from(char)).copied().filter(|&digit| digit != NONE);
+        let digit = digit.ok_or(InvalidDocumentId("a character of it is in no id"))?;
+        bits = (bits << 5) | u32::from(digit);
+        held += 5;
+        if held >= 8 {
+            held -= 8;
+            let [byte, ..] = (bits >> held).to_le_bytes();
+            if let Some(slot) = slots.next() {
+                *slot = byte;
+            }
+            bits &= (1 << held) - 1;
+        }
+    }
+    // The bits that fill the last character are zeros in the one spelling.
+    if bits == 0 { Ok(bytes) } else { Err(InvalidDocumentId("its last character is another one")) }
+}
+
+/// Makes the ids of one table's documents from its rows' keys.
+///
+/// The sixteen bytes are the first fourteen of `SHA-256(len(stream) stream len(table) table key)`, lengths as 32 bits with
+/// the high byte first, and a fixed day. The same row always gets the same id, in whatever order and however often.
+#[derive(Debug, Clone)]
+pub(crate) struct IdMaker {
+    number: u32,
+    /// Has taken in what all rows of the table share.
+    prefix: Sha256,
+}
+
+impl IdMaker {
+    /// For the rows of a table at the source, which has that number at the sink. `stream` tells migrations apart that go
+    /// into one deployment.
+    pub(crate) fn new(stream: &str, table: &TableName, number: u32) -> Self {
+        let mut prefix = Sha256::new();
+        for part in [stream, &table.to_string()] {
+            prefix.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            prefix.update(part);
+        }
+        Self { number, prefix }
+    }
+
+    pub(crate) fn id(&self, key: &SourceKey) -> DocumentId {
+        let mut hasher = self.prefix.clone();
+        hasher.update(key.as_str());
+        let hash = hasher.finalize();
+        let [day_high, day_low] = DERIVED_DAY.to_be_bytes();
+        let mut internal = [0; INTERNAL_BYTES];
+        let day = [day_high, day_low];
+        for (slot, byte) in internal.iter_mut().zip(hash.into_iter().take(RANDOM_BYTES).chain(day)) {
+            *slot = byte;
+        }
+        DocumentId { table: self.number, internal }
+    }
+}
+
+#[cfg(test)]
+#[path = "document_id_tests.rs"]
+mod tests;

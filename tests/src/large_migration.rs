@@ -15,6 +15,10 @@ use crate::project::{Deployment, Profile, ProjectFolder, output};
 /// The file that a route to an archive writes, in the project's folder.
 const ARCHIVE: &str = "archive.zip";
 
+/// The data API does not tell how many digits a numeric has, Postgres does: both shall make the same documents.
+const COLUMNS: &str =
+    "tables.products.columns.price.type = \"number\"\ntables.orders.columns.total.type = \"number\"\n";
+
 /// From where to where the rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
@@ -89,7 +93,7 @@ impl<'a> LargeMigration<'a> {
         let failed = |error: std::io::Error| Error::new(format!("failed to set up {}: {error}", folder.display()));
         let project = ProjectFolder::new(folder, profile).await?;
         let names = table.tables().map(|(name, _)| format!("{name:?}")).join(", ");
-        let configuration = format!("include = [{names}]\n{}", route.configuration);
+        let configuration = format!("include = [{names}]\n{COLUMNS}{}", route.configuration);
         fs::write(folder.join("migrate.toml"), configuration).map_err(failed)?;
         let migration = Self { table, route, folder: project, convex };
         for name in ["migrate-discover", "migrate-plan"] {

@@ -97,7 +97,7 @@ fn shown(spread: Spread, number: impl Fn(f64) -> String) -> String {
 }
 
 /// A number without its fraction, with a comma at each thousand.
-fn whole(number: f64) -> String {
+pub(super) fn whole(number: f64) -> String {
     let digits = format!("{number:.0}");
     let first = digits.len() % 3;
     let (head, rest) = digits.split_at(first);

@@ -5,7 +5,7 @@ use std::path::Path;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
 
-use super::figures::Sample;
+use super::figures::{Sample, whole};
 use crate::local_stack::{Error, Result};
 
 const SIZE: (u32, u32) = (960, 420);
@@ -80,8 +80,10 @@ where
     chart
         .configure_mesh()
         .x_desc("rows")
-        .x_label_formatter(&|rows| format!("{rows:.0}"))
-        .y_label_formatter(&|number| if *number < 1.0 { format!("{number:.2}") } else { format!("{number:.0}") })
+        .x_label_formatter(&|rows| whole(*rows))
+        .y_label_formatter(&|number| {
+            if (0.001..1.0).contains(number) { format!("{number:.2}") } else { whole(*number) }
+        })
         .light_line_style(BLACK.mix(0.05))
         .draw()?;
     for (growth, colour) in growths.iter().zip(COLOURS.iter().cycle()) {
@@ -128,11 +130,16 @@ mod tests {
             vec![(100_000, sample(2.0, 50.0)), (1_000_000, sample(20.0, 50.0)), (10_000_000, sample(200.0, 50.0))];
         draw(&path, &[Growth { name: "ours", points }]).unwrap();
         let svg = std::fs::read_to_string(&path).unwrap();
-        let [a, b, c, d, e, f] = centres(&svg, COLOURS[0])[..] else { panic!("{svg}") };
-        let steps = [(b.0 - a.0, a.1 - b.1), (c.0 - b.0, b.1 - c.1)];
-        assert!((steps[0].0 - steps[1].0).abs() <= 1.0 && (steps[0].1 - steps[1].1).abs() <= 1.0, "{steps:?}");
-        assert!(steps[0].1 > 50.0, "{steps:?}");
-        assert!(d.1 == e.1 && e.1 == f.1 && d.0 < e.0 && e.0 < f.0, "{d:?} {e:?} {f:?}");
+        let centres = centres(&svg, COLOURS[0]);
+        let steps = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
+            points.windows(2).map(|pair| (pair[1].0 - pair[0].0, pair[0].1 - pair[1].1)).collect()
+        };
+        assert_eq!(centres.len(), 6, "{svg}");
+        let (costs, peaks) = (steps(&centres[..3]), steps(&centres[3..]));
+        // Points lie on whole pixels.
+        assert!((costs[0].0 - costs[1].0).abs() <= 1.0 && (costs[0].1 - costs[1].1).abs() <= 1.0, "{costs:?}");
+        assert!(costs.iter().all(|(right, up)| *right > 50.0 && *up > 50.0), "{costs:?}");
+        assert!(peaks.iter().all(|(right, up)| *right > 50.0 && up.abs() < 0.5), "{peaks:?}");
         assert!(svg.contains("Peak memory, MiB") && svg.contains("ours"));
     }
 

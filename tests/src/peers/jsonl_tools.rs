@@ -76,17 +76,19 @@ pub(super) async fn run(tool: Tool, table: &LargeTable, folder: &Path) -> Result
     let mut command = command;
     command.current_dir(folder).env("DO_NOT_TRACK", "1");
     let measured = run_logged(command, &folder.join("log")).await?;
-    let is_orders = |path: &Path| {
-        let in_orders = path.file_stem().is_some_and(|stem| stem == "orders")
-            || path.parent().is_some_and(|parent| parent.ends_with("orders"));
-        in_orders && path.extension().is_some_and(|extension| extension == "jsonl")
-    };
     let file = below(&out, &is_orders).ok_or_else(|| Error::new(format!("{tool:?} wrote no file")))?;
     let rows = lines(&file).map_err(failed)?;
     if rows != u64::from(table.orders()) {
         return Err(Error::new(format!("{tool:?} wrote {rows} rows, not {}", table.orders())));
     }
     Ok(measured)
+}
+
+/// Sling's file has the table's name; dlt's is in a folder of that name.
+fn is_orders(path: &Path) -> bool {
+    let is_named = path.file_stem().is_some_and(|stem| stem == "orders");
+    let is_within = path.parent().is_some_and(|parent| parent.ends_with("orders"));
+    (is_named || is_within) && path.extension().is_some_and(|extension| extension == "jsonl")
 }
 
 /// The first file below a folder that is wanted.
@@ -107,5 +109,24 @@ fn lines(file: &Path) -> std::io::Result<u64> {
             return Ok(lines);
         }
         lines += buffer[..length].iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_found_and_its_rows_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (orders, others) = (folder.path().join("peers/orders"), folder.path().join("peers/_loads"));
+        fs::create_dir_all(&orders).unwrap();
+        fs::create_dir_all(&others).unwrap();
+        fs::write(others.join("1.jsonl"), "{}\n").unwrap();
+        assert_eq!(below(folder.path(), &is_orders), None);
+        fs::write(orders.join("1.jsonl"), "{}\n{}\n").unwrap();
+        assert_eq!(lines(&below(folder.path(), &is_orders).unwrap()).unwrap(), 2);
+        fs::write(folder.path().join("orders.jsonl"), "{}\n".repeat(1_000_000)).unwrap();
+        assert_eq!(lines(&below(folder.path(), &is_orders).unwrap()).unwrap(), 1_000_000);
     }
 }

@@ -117,7 +117,9 @@ pub struct Project {
     scenario: Option<Scenario>,
 }
 
-fn repository() -> PathBuf {
+/// The checkout's root.
+#[must_use]
+pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
 }
 

@@ -4,6 +4,8 @@
 //! calls and the schema they need from a [`migrate_core::Plan`]. The two agree on names through [`FunctionNames`], and
 //! on the functions' arguments. [`SnapshotSink`] makes one archive of all documents, and [`Import`] has it imported.
 
+#[cfg(feature = "benchmarking")]
+pub mod benchmarking;
 mod client;
 mod codegen;
 mod compare;

@@ -9,6 +9,8 @@
 //! which tells what the document cannot; [`merge`] puts the two together. [`PostgresCatalog`] works without a data API,
 //! and so does [`PostgresSource`], which reads all tables in one snapshot.
 
+#[cfg(feature = "benchmarking")]
+pub mod benchmarking;
 mod client;
 mod decode;
 mod discover;

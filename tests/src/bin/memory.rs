@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use migrate_tests::large_migration::{LargeMigration, REST_MUTATIONS};
 use migrate_tests::large_table::LargeTable;
 use migrate_tests::local_stack::{Error, Result};
-use migrate_tests::peak_memory::Measured;
+use migrate_tests::measured::Measured;
 use migrate_tests::project::Profile;
 
 const MIB: f64 = 1_048_576.0;
@@ -13,7 +14,7 @@ const MIB: f64 = 1_048_576.0;
 /// Measures the peak memory of migrate-run on tables of several sizes.
 ///
 /// Each table is migrated from a real Postgres and PostgREST into convex-bench, a stand-in for Convex, by the release
-/// build of migrate-run. Its rows have about 500 bytes and refer to a table of 1,000. Fails when a count of the report
+/// build of migrate-run. Its rows have about 530 bytes and refer to two tables of 1,000. Fails when a count of the report
 /// or of convex-bench is not the number of rows, and when a peak is over the limit.
 #[derive(Debug, Parser)]
 #[command(name = "memory")]
@@ -52,9 +53,10 @@ async fn measure(sizes: &[u32], limit: u32) -> Result<()> {
     for rows in sizes {
         let failed = |error: std::io::Error| Error::new(format!("failed to make a temporary folder: {error}"));
         let folder = tempfile::tempdir().map_err(failed)?;
-        let table = LargeTable::set_up(folder.path(), *rows, Profile::Release).await?;
+        let table = LargeTable::start(*rows).await?;
         let bytes = table.bytes_per_row().await?;
-        let Measured { elapsed, peak_bytes, .. } = table.migrate().await?;
+        let migration = LargeMigration::plan(&table, REST_MUTATIONS, folder.path(), Profile::Release).await?;
+        let Measured { elapsed, peak_bytes, .. } = migration.run().await?;
         let (seconds, peak) = (elapsed.as_secs_f64(), mebibytes(peak_bytes));
         println!("{rows:>12} {bytes:>12.0} {seconds:>10.1} {:>10.0} {peak:>10.1}", f64::from(*rows) / seconds);
         if peak > f64::from(limit) {

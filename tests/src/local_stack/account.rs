@@ -92,7 +92,7 @@ pub(super) fn give(path: &Path, account: Option<Account>) -> Result<()> {
 }
 
 /// Finds `name` in `PATH`.
-pub(super) fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 

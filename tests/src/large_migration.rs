@@ -15,9 +15,12 @@ use crate::project::{Deployment, Profile, ProjectFolder, output};
 /// The file that a route to an archive writes, in the project's folder.
 const ARCHIVE: &str = "archive.zip";
 
-/// The data API does not tell how many digits a numeric has, Postgres does: both shall make the same documents.
-const COLUMNS: &str =
-    "tables.products.columns.price.type = \"number\"\ntables.orders.columns.total.type = \"number\"\n";
+/// The data API does not tell how many digits a numeric has, Postgres does: both shall make the same documents. As many
+/// partitions are read at every size as are of a large table, so that sizes can be compared.
+const SETTINGS: &str = "run.partitions = 4
+tables.products.columns.price.type = \"number\"
+tables.orders.columns.total.type = \"number\"
+";
 
 /// From where to where the rows go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +96,7 @@ impl<'a> LargeMigration<'a> {
         let failed = |error: std::io::Error| Error::new(format!("failed to set up {}: {error}", folder.display()));
         let project = ProjectFolder::new(folder, profile).await?;
         let names = table.tables().map(|(name, _)| format!("{name:?}")).join(", ");
-        let configuration = format!("include = [{names}]\n{COLUMNS}{}", route.configuration);
+        let configuration = format!("include = [{names}]\n{SETTINGS}{}", route.configuration);
         fs::write(folder.join("migrate.toml"), configuration).map_err(failed)?;
         let migration = Self { table, route, folder: project, convex };
         for name in ["migrate-discover", "migrate-plan"] {

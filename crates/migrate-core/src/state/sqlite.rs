@@ -241,7 +241,9 @@ impl StateStore for SqliteState {
     async fn ids(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Option<SinkId>>> {
         let (table, keys) = (table.to_string(), keys.to_vec());
         self.with(move |connection| {
-            let mut query = connection.prepare_cached("select id from ids where source = ?1 and key = ?2")?;
+            // One transaction for all of them: by itself, each query would lock the file and let it go.
+            let transaction = connection.transaction()?;
+            let mut query = transaction.prepare_cached("select id from ids where source = ?1 and key = ?2")?;
             keys.iter()
                 .map(|key| {
                     let id = query.query_row(params![table, key.as_str()], |row| row.get::<_, String>(0)).optional()?;

@@ -25,10 +25,15 @@ impl Machine {
             processor: processor.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             memory_gib: kibibytes.unwrap_or_default() / 1_048_576.0,
-            system: format!("{} {}", std::env::consts::OS, read("/proc/sys/kernel/osrelease").trim()),
+            system: format!("{} {}", std::env::consts::OS, version_of(&read("/proc/sys/kernel/osrelease"))),
             load: read("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default(),
         }
     }
+}
+
+/// The version alone: what comes after it names who built the kernel.
+fn version_of(release: &str) -> &str {
+    release.trim().split('-').next().unwrap_or_default()
 }
 
 impl fmt::Display for Machine {

@@ -34,13 +34,19 @@ export function start(args) {
     console.error(`error: failed to start: ${error.message}`);
     process.exit(1);
   }
-  const child = spawn(program, args, { stdio: "inherit" });
   // Ctrl-C reaches the program by itself, which then finishes what is on the way: this one only waits for it. Others are
-  // sent to one process, so they are passed on.
+  // sent to one process, so they are passed on. All of it before the program starts: it must not be left alone.
+  let child;
+  let asked;
   process.on("SIGINT", () => {});
   for (const signal of ["SIGTERM", "SIGHUP"]) {
-    process.on(signal, () => child.kill(signal));
+    process.on(signal, () => {
+      asked = signal;
+      child?.kill(signal);
+    });
   }
+  child = spawn(program, args, { stdio: "inherit" });
+  if (asked !== undefined) child.kill(asked);
   child.on("error", (error) => {
     console.error(`error: failed to start ${program}: ${error.code ?? error.message}`);
     process.exit(1);

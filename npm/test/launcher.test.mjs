@@ -46,7 +46,7 @@ test("a program that a signal ends is told apart", () => {
   assert.equal(spawnSync(process.execPath, [launcher]).status, 128 + 9);
 });
 
-test("a stop is passed on, and waited for", async () => {
+test("a stop is passed on, and waited for", { timeout: 30_000 }, async () => {
   const launcher = install("stops", "#!/bin/sh\ntrap 'echo finished; exit 5' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
   const child = spawn(process.execPath, [launcher], { stdio: ["ignore", "pipe", "inherit"] });
   let said = "";

@@ -45,7 +45,7 @@ impl Terminal {
 
     /// The first screen that has what is waited for, and all before it.
     async fn until(&self, wanted: impl Fn(&str) -> bool) -> Vec<Vec<String>> {
-        let last = Instant::now() + Duration::from_secs(60);
+        let last = Instant::now() + Duration::from_mins(1);
         let mut screens = Vec::new();
         loop {
             screens.push(self.screen());

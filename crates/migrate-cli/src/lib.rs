@@ -29,7 +29,7 @@ pub const VERSION: &str = env!("MIGRATE_VERSION");
 #[derive(Debug)]
 pub struct Readme;
 
-#[doc = include_str!("../../../docs/embedding.md")]
+#[doc = include_str!("../../../docs/src/embedding/migration.md")]
 #[cfg(doctest)]
 #[derive(Debug)]
 pub struct Embedding;

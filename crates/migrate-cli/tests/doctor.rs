@@ -10,7 +10,7 @@ fn explain(code: &str) -> Output {
 
 #[test]
 fn a_finding_is_explained_as_the_documentation_does() {
-    let documentation = include_str!("../../../docs/doctor.md");
+    let documentation = include_str!("../../../docs/src/reference/doctor.md");
     let codes: Vec<&str> = documentation.lines().filter_map(|line| line.strip_prefix("## ")).collect();
     assert!(codes.len() > 40, "{codes:?}");
     for code in ["clock_skew", "table_not_readable"] {

@@ -28,7 +28,7 @@ fn examples(page: &str) -> Vec<(usize, String)> {
 #[test]
 fn every_example_can_be_read() {
     for (name, page, least) in [
-        ("docs/configuration.md", include_str!("../../../docs/configuration.md"), 6),
+        ("docs/src/reference/configuration.md", include_str!("../../../docs/src/reference/configuration.md"), 6),
         ("README.md", include_str!("../../../README.md"), 1),
     ] {
         let examples = examples(page);

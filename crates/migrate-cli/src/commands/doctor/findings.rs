@@ -225,7 +225,7 @@ findings! {
 /// Something a person should know, with what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Finding {
-    /// Which finding it is; docs/doctor.md tells of each.
+    /// Which finding it is; `migrate-doctor --explain` tells of each.
     pub(crate) code: Code,
     /// How much it weighs.
     pub(crate) severity: Severity,
@@ -274,7 +274,8 @@ mod tests {
 
 Made of the table in `crates/migrate-cli/src/commands/doctor/findings.rs`; a test compares the two. `migrate-doctor --json`
 prints the findings with these codes, in the form of
-[jsonschemas/diagnosis.schema.json](../jsonschemas/diagnosis.schema.json).
+[jsonschemas/diagnosis.schema.json](\
+https://github.com/supabase-to-convex/supabase-to-convex/blob/main/jsonschemas/diagnosis.schema.json).
 
 | severity | means | exit code |
 |---|---|---|
@@ -300,7 +301,7 @@ prints the findings with these codes, in the form of
 
     #[test]
     fn the_documentation_is_made_of_the_table() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/doctor.md");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src/reference/doctor.md");
         #[expect(clippy::disallowed_methods, reason = "the switch that writes the documentation")]
         if std::env::var("UPDATE_DOCS").is_ok() {
             std::fs::write(&path, documentation()).unwrap();

@@ -43,7 +43,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// that are there and cannot be read, and compares the deployed functions with the plan. It writes nothing, reads no
 /// rows, and shows no secret. What is not there yet, such as a plan, is left out.
 ///
-/// Each finding has a code, which docs/doctor.md explains, and says what mends it.
+/// Each finding has a code, which --explain tells of, and says what mends it.
 #[derive(Debug, Parser)]
 #[command(name = "migrate-doctor", version = VERSION, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]

@@ -88,6 +88,29 @@ pub const ERROR_KINDS: &[(ErrorKind, &str, Disposition, bool)] = &[
     (ErrorKind::Unexpected, "unexpected", Disposition::Abort, false),
 ];
 
+/// What each [`ErrorKind`] means to a reader; documentation is generated from it.
+pub const ERROR_MEANINGS: &[(ErrorKind, &str)] = &[
+    (ErrorKind::Config, "the configuration, the catalog or the plan cannot be used as it is"),
+    (ErrorKind::Unreachable, "nothing answers at the address"),
+    (ErrorKind::Unauthorized, "the key is refused"),
+    (ErrorKind::Forbidden, "the key lacks a right"),
+    (ErrorKind::TableMissing, "the table is not there on that side"),
+    (ErrorKind::FunctionMissing, "the function that writes a table is not deployed"),
+    (ErrorKind::RateLimited, "the other side asks for less (429)"),
+    (ErrorKind::Unavailable, "the other side cannot serve for now (503, or a reset before an answer)"),
+    (ErrorKind::TimedOut, "the call did not end in time"),
+    (ErrorKind::UnknownOutcome, "the call may have taken effect or not (500, or a reset after it was sent)"),
+    (ErrorKind::TooLarge, "the call has more than the other side takes at once"),
+    (ErrorKind::RecordFailed, "a record made the whole call fail"),
+    (ErrorKind::Protocol, "an answer that the protocol does not allow"),
+    (ErrorKind::State, "the run's state is of another plan, damaged, or newer than the program"),
+    (ErrorKind::Unconfirmed, "a step that a person must confirm was not confirmed"),
+    (ErrorKind::Interrupted, "a stop was asked for"),
+    (ErrorKind::TooManyRejects, "more rows were rejected than the run allows"),
+    (ErrorKind::Io, "a file cannot be read or written"),
+    (ErrorKind::Unexpected, "what nothing above names"),
+];
+
 impl ErrorKind {
     fn row(self) -> (&'static str, Disposition, bool) {
         ERROR_KINDS
@@ -265,6 +288,8 @@ mod tests {
         for (position, (kind, code, ..)) in ERROR_KINDS.iter().enumerate() {
             let again = ERROR_KINDS.iter().skip(position + 1).any(|(other, text, ..)| other == kind || text == code);
             assert!(!again, "{kind:?} or {code} stands twice");
+            let meanings = ERROR_MEANINGS.iter().filter(|(other, _)| other == kind).count();
+            assert_eq!(meanings, 1, "{kind:?} has {meanings} meanings");
         }
     }
 

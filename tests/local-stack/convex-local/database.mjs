@@ -42,6 +42,8 @@ export function prepareDatabase(convexTest, numbers) {
   };
 
   prototype._addWrite = function (id, document) {
+    // A field that a patch sets to undefined is no field of the document, as a later schema sees it too.
+    for (const name of Object.keys(document ?? {})) if (document[name] === undefined) delete document[name];
     indexOf(this, numbers).add(id, document);
     return _addWrite.call(this, id, document);
   };

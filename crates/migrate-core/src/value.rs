@@ -1,5 +1,7 @@
 //! One value of a row, exact as it was read.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::hex;
@@ -89,10 +91,11 @@ impl Value {
     /// It is a text that the source compares and sorts by, so that it may be sent back in a filter. Equal decimals have
     /// one text: `1.50` and `1.5` name the same row.
     #[must_use]
-    pub fn key_text(&self) -> Option<String> {
+    pub fn key_text(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Decimal(text) => Some(plain_decimal(text).to_owned()),
-            _ => self.exact_text(),
+            Self::Decimal(text) => Some(Cow::Borrowed(plain_decimal(text))),
+            Self::Text(text) | Self::Time(_, text) => Some(Cow::Borrowed(text)),
+            _ => self.exact_text().map(Cow::Owned),
         }
     }
 

@@ -244,7 +244,7 @@ impl Sink for SnapshotSink {
             .await?;
         }
         let outcome = |written: Result<DocumentId, RowError>| match written {
-            Ok(id) => WriteOutcome::Written { id: SinkId::new(id.to_string()), effect: WriteEffect::Inserted },
+            Ok(id) => WriteOutcome::Written { id: id.to_sink_id(), effect: WriteEffect::Inserted },
             Err(error) => WriteOutcome::Rejected(error),
         };
         Ok(written.into_iter().map(outcome).collect())
@@ -262,7 +262,7 @@ impl IdResolver for SnapshotSink {
         let known = self.shared.spool.of_source(table.table()).filter(|_| table.columns().is_empty());
         let known = known.and_then(|place| self.shared.spool.tables.get(place));
         let resolve = |key: &SourceKey| match known {
-            Some(known) => Resolution::Found(SinkId::new(known.ids.id(key).to_string())),
+            Some(known) => Resolution::Found(known.ids.id(key).to_sink_id()),
             None => Resolution::Missing { table: table.clone(), key: key.clone() },
         };
         Ok(keys.iter().map(resolve).collect())

@@ -17,6 +17,11 @@ mod wrap;
 
 pub use commands::{Verb, main};
 
+/// Rows are made on one thread and freed on another, which the system's allocator is slow at. Without huge pages: their
+/// ends would count as memory that is never used.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[doc = include_str!("../../../README.md")]
 #[cfg(doctest)]
 #[derive(Debug)]

@@ -31,9 +31,9 @@ use crate::size::document_size;
 /// Version of the files in a snapshot's folder.
 const FOLDER_VERSION: u32 = 1;
 /// Records of one chunk at most.
-const BATCH_RECORDS: usize = 4096;
+const BATCH_RECORDS: usize = 1024;
 /// Bytes of one chunk, by Convex's own formula: large enough to compress well, small enough to hold several.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 const FOLDER_FILE: &str = "snapshot.json";
 const ARCHIVE_FILE: &str = "archive.json";
 const ARCHIVE: &str = "snapshot.zip";

@@ -58,7 +58,7 @@ impl Record {
     /// `key_unusable` when one is NULL or of a kind that cannot be a key.
     pub fn key_of(&self, positions: &[usize]) -> Result<SourceKey, RowError> {
         match positions {
-            [only] => self.key_text(*only).map(|text| SourceKey::new(&*text)),
+            [only] => self.key_str(*only).map(|text| SourceKey::new(&*text)),
             several => Ok(SourceKey::from_parts(&self.texts(several)?)),
         }
     }
@@ -68,11 +68,11 @@ impl Record {
     /// # Errors
     /// `key_unusable` when one is NULL or of a kind that cannot be a key.
     pub fn texts(&self, positions: &[usize]) -> Result<Vec<String>, RowError> {
-        positions.iter().map(|&position| self.key_text(position).map(Cow::into_owned)).collect()
+        positions.iter().map(|&position| self.key_str(position).map(Cow::into_owned)).collect()
     }
 
-    fn key_text(&self, position: usize) -> Result<Cow<'_, str>, RowError> {
-        self.values.get(position).and_then(Value::key_text).ok_or_else(|| {
+    fn key_str(&self, position: usize) -> Result<Cow<'_, str>, RowError> {
+        self.values.get(position).and_then(Value::key_str).ok_or_else(|| {
             let kind = self.values.get(position).map_or("absent", Value::kind);
             RowError::new(RejectCode::KeyUnusable, format!("a key field is {kind}")).at(self
                 .shape

@@ -91,7 +91,12 @@ impl Value {
     /// It is a text that the source compares and sorts by, so that it may be sent back in a filter. Equal decimals have
     /// one text: `1.50` and `1.5` name the same row.
     #[must_use]
-    pub fn key_text(&self) -> Option<Cow<'_, str>> {
+    pub fn key_text(&self) -> Option<String> {
+        self.key_str().map(Cow::into_owned)
+    }
+
+    /// The same without a copy, where the value holds that text.
+    pub(crate) fn key_str(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Decimal(text) => Some(Cow::Borrowed(plain_decimal(text))),
             Self::Text(text) | Self::Time(_, text) => Some(Cow::Borrowed(text)),

@@ -67,7 +67,7 @@ impl Ranges<'_> {
 
     /// The key texts of the rows with the smallest and the largest leading key.
     async fn ends(&self, leading: &FieldName) -> Result<Option<(String, String)>> {
-        let text = |record: Option<Record>| Some(record?.get(leading.as_str())?.key_text()?.into_owned());
+        let text = |record: Option<Record>| record?.get(leading.as_str())?.key_text();
         let smallest = text(self.outermost(leading, "asc").await?);
         let largest = text(self.outermost(leading, "desc").await?);
         Ok(smallest.zip(largest))
@@ -105,7 +105,7 @@ impl Ranges<'_> {
             };
             let (found, _) = self.client.rows(&query, self.read, "look for even parts of the table").await?;
             match found.first().and_then(|record| record.get(leading.as_str())).and_then(Value::key_text) {
-                Some(key) => cuts.push(key.into_owned()),
+                Some(key) => cuts.push(key),
                 None => break,
             }
         }

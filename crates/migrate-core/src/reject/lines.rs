@@ -92,7 +92,7 @@ pub(super) fn check(line: &Line, reject: &Reject, table: &PlanTable, schema: &Ta
         let position = columns.iter().position(|column| column == name);
         position.and_then(|position| values.get(position)).and_then(Value::key_text)
     });
-    let texts: Option<Vec<_>> = key.collect();
+    let texts: Option<Vec<String>> = key.collect();
     if texts.is_some_and(|texts| SourceKey::from_parts(&texts) == line.key) {
         return Ok(());
     }

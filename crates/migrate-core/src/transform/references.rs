@@ -64,7 +64,7 @@ impl Referring {
             None => 0,
             Some((at, ..)) if is_nothing(at) => return Ok(Vec::new()),
             Some((at, name, values)) => {
-                let text = record.values.get(*at).and_then(Value::key_text);
+                let text = record.values.get(*at).and_then(Value::key_str);
                 values.iter().position(|value| value.as_deref() == text.as_deref()).ok_or_else(|| {
                     RowError::new(RejectCode::UnknownValue, format!("{name} names none of the planned parents"))
                         .at(Some(name.clone()))
@@ -79,7 +79,7 @@ impl Referring {
             return Ok(vec![ParentKey { parent, key: record.key_of(&self.columns)? }]);
         };
         let keys = items.iter().filter(|item| !item.is_nothing()).map(|item| {
-            item.key_text()
+            item.key_str()
                 .map(|text| ParentKey { parent, key: SourceKey::new(&*text) })
                 .ok_or_else(|| RowError::new(RejectCode::KeyUnusable, format!("an element is {}", item.kind())))
         });

@@ -3,10 +3,14 @@
 mod commands;
 mod confirm;
 mod environment;
+mod events;
 pub mod exit;
+mod feedback;
 mod files;
 mod init;
+mod log;
 mod output;
+mod printable;
 mod progress;
 mod render;
 mod run_folder;
@@ -21,6 +25,8 @@ pub use commands::{Verb, main};
 /// ends would count as memory that is never used.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+/// The programs' version, with the commit where it is known.
+pub const VERSION: &str = env!("MIGRATE_VERSION");
 
 #[doc = include_str!("../../../README.md")]
 #[cfg(doctest)]

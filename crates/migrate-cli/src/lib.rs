@@ -25,6 +25,7 @@ pub use commands::{Verb, main};
 /// ends would count as memory that is never used.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The programs' version, with the commit where it is known.
 pub const VERSION: &str = env!("MIGRATE_VERSION");
 

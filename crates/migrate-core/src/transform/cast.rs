@@ -200,7 +200,7 @@ mod tests {
         source_type: SourceType,
         field_type: FieldType,
         cast: Cast,
-        value: Value,
+        value: &Value,
     ) -> Result<(Value, Vec<FieldChange>), RowError> {
         let field = PlanField {
             field: FieldName::from("it"),
@@ -220,7 +220,7 @@ mod tests {
         };
         let mut context = RowContext::default();
         let cast = CastField::new(&field, cast, &BTreeMap::new(), Unfit::Reject);
-        Ok((cast.apply(&value, &mut context)?, context.changes))
+        Ok((cast.apply(value, &mut context)?, context.changes))
     }
 
     fn array(field_type: FieldType) -> FieldType {
@@ -231,7 +231,7 @@ mod tests {
     fn vectors_are_arrays_of_doubles() {
         let vector = |text: &str| {
             let source_type = SourceType::new("extensions.vector(3)", ScalarKind::Vector);
-            cast(source_type, array(FieldType::Number), Cast::Numbers, Value::text(text)).map(|(value, _)| value)
+            cast(source_type, array(FieldType::Number), Cast::Numbers, &Value::text(text)).map(|(value, _)| value)
         };
         let doubles = |values: &[f64]| Value::Array(values.iter().copied().map(Value::Float64).collect());
         assert_eq!(vector("[1,2.5,-3]").unwrap(), doubles(&[1.0, 2.5, -3.0]));
@@ -247,7 +247,7 @@ mod tests {
     fn doubles_become_the_text_that_postgres_has() {
         let text = |name: &str, double: f64| {
             let source_type = SourceType::new(name, ScalarKind::Float8);
-            cast(source_type, FieldType::String, Cast::Text, Value::Float64(double)).unwrap().0
+            cast(source_type, FieldType::String, Cast::Text, &Value::Float64(double)).unwrap().0
         };
         assert_eq!(text("double precision", 1e6), Value::text("1000000"));
         assert_eq!(text("real", 1e6), Value::text("1e+06"));
@@ -263,7 +263,7 @@ mod tests {
         ]);
         let source_type =
             SourceType { array: true, ..SourceType::new("timestamp with time zone[]", ScalarKind::TimestampTz) };
-        let (value, changes) = cast(source_type, array(FieldType::Number), Cast::EpochMs, instants).unwrap();
+        let (value, changes) = cast(source_type, array(FieldType::Number), Cast::EpochMs, &instants).unwrap();
         assert_eq!(value, Value::Array(vec![Value::Float64(0.0); 2]));
         assert_eq!(changes, [FieldChange { field: "it".into(), kind: ChangeKind::MicrosecondsCut }]);
     }

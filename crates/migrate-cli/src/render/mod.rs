@@ -2,6 +2,7 @@
 
 mod grid;
 pub(crate) mod html;
+pub(crate) mod left_behind;
 mod notes;
 #[cfg(test)]
 mod tests;

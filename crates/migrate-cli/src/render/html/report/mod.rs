@@ -11,7 +11,7 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use super::kit::{self, Tone};
-use crate::render::{left_behind, verdict};
+use crate::render::left_behind;
 
 const PAGE: &str = include_str!("report.html");
 
@@ -30,12 +30,12 @@ pub(crate) fn page(report: &Report) -> Result<String> {
         title => "Migration report",
         sections,
         tool => report.tool.clone(),
-        began => report.timestamp.clone(),
+        timestamp => report.timestamp.clone(),
+        began => began(report),
         dry_run => report.dry_run,
         fingerprint => report.plan_fingerprint.chars().take(SHORT_FINGERPRINT).collect::<String>(),
         outcome => outcome_words(report.outcome),
         outcome_tone => outcome_tone(report.outcome),
-        verdict => verdict(report),
         error => report.error.clone(),
         totals => Serde(report.totals),
         total_bar => tables::total_bar(report),
@@ -101,6 +101,12 @@ fn outcome_tone(outcome: Outcome) -> Tone {
         Outcome::CompleteWithFindings | Outcome::Interrupted => Tone::Notice,
         Outcome::Failed => Tone::Bad,
     }
+}
+
+/// When it began, in a form that people read.
+fn began(report: &Report) -> String {
+    let read: Option<jiff::Timestamp> = report.timestamp.parse().ok();
+    read.map_or_else(|| report.timestamp.clone(), |time| time.strftime("%-d %B %Y, %H:%M:%S UTC").to_string())
 }
 
 /// How long it took; of an old report to the second.

@@ -51,8 +51,9 @@ pub(super) fn values(report: &Report) -> Option<Value> {
         rows => row_area,
         written,
         peak => if written > 0 { Some(rate_words(peak)) } else { None },
-        mean => mean.map(rate_words),
-        copy_seconds,
+        // A mean of a second or so says no more than the peak.
+        mean => mean.filter(|_| copy_seconds >= 3.0 * SECOND).map(rate_words),
+        has_links => timing.spans.iter().any(|span| span.phase == Phase::Link),
         row_peak => row_words(rows.iter().copied().fold(0.0, f64::max)),
         step => timing.step_seconds.max(SECOND),
         retries,

@@ -91,11 +91,14 @@ impl ReportBuilder {
         let mut timeline = self.timeline();
         match event {
             Event::TableStarted { table, .. } => timeline.began(at, table),
-            Event::PageRead { table, .. } => timeline.sign_of_life(at, table),
+            Event::PageRead { table, .. } | Event::TableCopied { table, .. } => timeline.sign_of_life(at, table),
             Event::BatchCommitted { table, delta, .. } => timeline.wrote(at, table, delta.read, delta.bytes),
             Event::LinkingStarted { table } => timeline.links(at, table),
             Event::Retried { .. } => timeline.retried(at),
-            Event::RejectsTaken { .. } | Event::RowsWithdrawn { .. } | Event::TableFinished { .. } => {}
+            Event::RejectsTaken { .. }
+            | Event::RowsWithdrawn { .. }
+            | Event::ClosingStarted
+            | Event::TableFinished { .. } => {}
         }
     }
 
@@ -170,7 +173,11 @@ impl Observer for ReportBuilder {
                 fold.error.clone_from(error);
                 fold.elapsed = fold.started.map_or(Duration::ZERO, |started| started.elapsed());
             }
-            Event::Retried { table: None, .. } | Event::PageRead { .. } | Event::LinkingStarted { .. } => {}
+            Event::Retried { table: None, .. }
+            | Event::PageRead { .. }
+            | Event::TableCopied { .. }
+            | Event::ClosingStarted
+            | Event::LinkingStarted { .. } => {}
         }
     }
 }

@@ -127,7 +127,10 @@ impl Observer for ReportBuilder {
                 fold.error.clone_from(error);
                 fold.elapsed = fold.started.map_or(Duration::ZERO, |started| started.elapsed());
             }
-            Event::Retried { table: None, .. } | Event::PageRead { .. } | Event::LinkingStarted { .. } => {}
+            Event::Retried { table: None, .. }
+            | Event::PageRead { .. }
+            | Event::RowsChecked { .. }
+            | Event::LinkingStarted { .. } => {}
         }
     }
 }

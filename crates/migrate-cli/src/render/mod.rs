@@ -1,6 +1,7 @@
-//! A report as text and as Markdown.
+//! A report as text, as Markdown and as an HTML page.
 
 mod grid;
+pub(crate) mod html;
 mod notes;
 #[cfg(test)]
 mod tests;

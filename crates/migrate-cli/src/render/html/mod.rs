@@ -1,0 +1,3 @@
+//! HTML pages, each one self-contained file.
+
+pub(crate) mod kit;

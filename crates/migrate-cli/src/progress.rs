@@ -87,6 +87,12 @@ impl Observer for Progress {
                 }
                 inner.rejected += delta.rejected;
             }
+            Event::RowsChecked { table, rows, rejected } => {
+                if let Some((read, _)) = inner.tables.get_mut(table) {
+                    *read += u64::try_from(*rows).unwrap_or(0);
+                }
+                inner.rejected += rejected;
+            }
             // The next batch counts their rows anew.
             Event::RejectsTaken { table, taken, .. } => {
                 if let Some((read, _)) = inner.tables.get_mut(table) {

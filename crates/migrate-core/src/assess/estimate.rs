@@ -148,6 +148,7 @@ mod tests {
             readiness: Readiness::Automatic,
             state: TableState::Present,
             rows: Some(rows),
+            refers_to: Vec::new(),
             decisions: Vec::new(),
             columns: Vec::new(),
             not_enforced: Vec::new(),

@@ -114,6 +114,8 @@ pub struct TableAssessment {
     pub state: TableState,
     /// Exact number of rows when the catalog was made.
     pub rows: Option<u64>,
+    /// Tables that its columns refer to, in or out of the plan.
+    pub refers_to: Vec<TableName>,
     /// What has to be decided or mended, the gravest first.
     pub decisions: Vec<Decision>,
     /// Every column, and what becomes of it.

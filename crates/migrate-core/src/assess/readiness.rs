@@ -12,8 +12,8 @@ use super::scan::Scanned;
 use crate::catalog::{Catalog, Column, RowKey, ScalarKind, TableSchema, TableState};
 use crate::names::{FieldName, TableName};
 use crate::plan::{
-    Cast, Conversion, MigrateConfig, Plan, PlanField, PlanIssue, PlanTable, SinkRules, build_plan, column_fate,
-    is_pattern, pattern,
+    Cast, Conversion, MigrateConfig, Plan, PlanField, PlanIssue, PlanReference, PlanTable, SinkRules, build_plan,
+    column_fate, is_pattern, pattern,
 };
 
 /// The plan of all that can be planned, and what stands in the way of the rest.
@@ -146,6 +146,7 @@ impl Prospect {
             readiness,
             state: schema.state,
             rows: schema.rows,
+            refers_to: refers_to(schema, &parts),
             decisions,
             columns: schema.columns.iter().map(|column| self.column(schema, column)).collect(),
             not_enforced: parts.iter().flat_map(|table| &table.not_enforced).cloned().collect(),
@@ -254,6 +255,14 @@ impl Prospect {
         }
         decisions
     }
+}
+
+/// The tables that the source or the plan lets a table refer to.
+fn refers_to(schema: &TableSchema, parts: &[&PlanTable]) -> Vec<TableName> {
+    let planned = parts.iter().filter(|table| table.part_of.is_none()).flat_map(|table| &table.fields);
+    let planned = planned.filter_map(PlanField::reference).flat_map(PlanReference::tables);
+    let all: BTreeSet<&TableName> = schema.foreign_keys.iter().map(|foreign| &foreign.parent).chain(planned).collect();
+    all.into_iter().cloned().collect()
 }
 
 /// The tables that an issue is about, by its place in the configuration.

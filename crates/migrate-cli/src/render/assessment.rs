@@ -87,7 +87,8 @@ pub(crate) fn verdict(assessment: &Assessment) -> String {
         ScanMode::Sample => format!("a sample of {} rows was read", thousands(scan.rows)),
     };
     let of_all = |count: usize| if count == 1 { "1 table".to_owned() } else { format!("{count} tables") };
-    format!("{}: {}; {read}", of_all(assessment.tables.len()), counted.join(", "))
+    let states = if counted.is_empty() { String::new() } else { format!(": {}", counted.join(", ")) };
+    format!("{}{states}; {read}", of_all(assessment.tables.len()))
 }
 
 /// What a migration would take, a fact in each line.

@@ -122,7 +122,7 @@ pub const FINDING_KINDS: &[(FindingKind, &str, &str, &str)] = &[
         FindingKind::ParentLeftBehind,
         "parent_left_behind",
         "parent row would not be migrated",
-        "mend the parent's own finding first",
+        "mend what is found of the parent; or set on_missing = \"null\" or \"skip\" for the column",
     ),
     (
         FindingKind::AmbiguousParent,

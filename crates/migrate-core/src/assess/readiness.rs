@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::estimate::{Estimate, SinkScale};
-use super::finding::{Finding, FindingKind, listed};
+use super::finding::{Finding, listed};
 use super::model::{
     ASSESSMENT_VERSION, Assessment, ColumnAssessment, Decision, Readiness, ScanMode, ScanSummary, TableAssessment,
     TableScan,
@@ -309,8 +309,7 @@ fn of_issue(issue: &PlanIssue) -> Decision {
 }
 
 fn of_finding(table: &TableName, found: &Finding) -> Option<Decision> {
-    // What follows from a parent's finding is decided there.
-    if !found.effect.wants_decision() || found.kind == FindingKind::ParentLeftBehind {
+    if !found.effect.wants_decision() {
         return None;
     }
     let rows = if found.rows == 1 { "1 row".to_owned() } else { format!("{} rows", found.rows) };

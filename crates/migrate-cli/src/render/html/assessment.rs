@@ -6,7 +6,6 @@ use migrate_core::Result;
 use migrate_core::assess::{Assessment, Effect, Finding, Readiness, ScanMode, TableAssessment};
 use migrate_core::catalog::TableState;
 use migrate_core::names::TableName;
-use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use super::kit::bars::{Part, bar};
@@ -143,8 +142,13 @@ fn table((position, table): (usize, &TableAssessment)) -> Value {
         state,
         readiness => context! { tone => tone(table.readiness), text => table.readiness.words() },
         rows => table.rows,
-        decisions => Value::from(Serde(&table.decisions)),
-        columns => Value::from(Serde(&table.columns)),
+        decisions => table.decisions.iter().map(|decision| context! {
+            what => decision.what.clone(), remedy => decision.remedy.clone(), setting => decision.setting.clone(),
+        }).collect::<Vec<_>>(),
+        columns => table.columns.iter().map(|column| context! {
+            name => column.column.to_string(), source_type => column.source_type.clone(), nullable => column.nullable,
+            fields => column.fields.clone(), becomes => column.becomes.clone(), loss => column.loss.clone(),
+        }).collect::<Vec<_>>(),
         losses => table.columns.iter().filter(|column| column.loss.is_some()).count(),
         not_enforced => table.not_enforced.clone(),
         scan => table.scan.as_ref().map(|scan| context! {

@@ -4,9 +4,13 @@ use migrate_core::report::Report;
 
 use crate::render;
 
-/// What `migrate-report` shows of a report, as text of this width and as Markdown; none for what is no report.
+/// What `migrate-report` shows of a report, as text of this width, as Markdown and as HTML; none for what is no report.
+///
+/// # Panics
+/// Where the template of the page is wrong.
 #[must_use]
-pub fn show_report(text: &str, width: Option<usize>) -> Option<[String; 2]> {
+pub fn show_report(text: &str, width: Option<usize>) -> Option<[String; 3]> {
     let report: Report = serde_json::from_str(text).ok()?;
-    Some([render::text(&report, width), render::markdown(&report)])
+    let page = render::html::report(&report).unwrap_or_else(|error| panic!("failed to {error}"));
+    Some([render::text(&report, width), render::markdown(&report), page])
 }

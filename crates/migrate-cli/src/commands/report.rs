@@ -36,6 +36,8 @@ enum Format {
     Text,
     /// The same in Markdown, with nothing left out
     Markdown,
+    /// A page of HTML in one file, which loads nothing
+    Html,
     /// The report itself
     Json,
 }
@@ -46,7 +48,16 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         Ok(report) => report,
         Err(error) => return fail(&error, exit::SETUP),
     };
+    let page = match arguments.format {
+        Format::Html => render::html::report(&report),
+        _ => Ok(String::new()),
+    };
+    let page = match page {
+        Ok(page) => page,
+        Err(error) => return fail(&error, exit::UNEXPECTED),
+    };
     output::data(&match arguments.format {
+        Format::Html => page,
         Format::Text => {
             let shown = [render::text(&report, output::width())].into_iter().chain(render::failure(&report));
             shown.collect::<Vec<_>>().join("\n")

@@ -111,7 +111,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
         };
         let check = Pipeline::new(plan.clone(), sides.source.clone(), sink.clone(), Arc::new(MemoryState::new()));
         with_options(check, arguments).check().await?;
-        refuse_drift(project, &plan, &*sides.source).await?;
+        sides.builder.source(&refuse_drift(project, &plan, &*sides.source).await?);
         Ok((snapshot, sink))
     };
     let (mut snapshot, sink) = signals::until_stopped(&sides.stop, checked).await?;

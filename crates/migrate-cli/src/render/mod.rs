@@ -3,6 +3,7 @@
 pub(crate) mod assessment;
 mod grid;
 pub(crate) mod html;
+pub(crate) mod left_behind;
 mod notes;
 #[cfg(test)]
 mod tests;

@@ -85,6 +85,9 @@ fn report(outcome: Outcome, tables: Vec<TableReport>) -> Report {
         totals,
         duration_seconds: 12,
         snapshot: None,
+        timing: None,
+        plan: None,
+        source: None,
     };
     assert_eq!(report.check(), Ok(()), "a report as no run writes it");
     report

@@ -2,3 +2,6 @@
 
 pub(crate) mod assessment;
 pub(crate) mod kit;
+mod report;
+
+pub(crate) use report::page as report;

@@ -10,6 +10,8 @@ const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 18.0;
 const BOTTOM: f64 = 34.0;
+/// A limit that is so many times the peak is not drawn.
+const FLAT: f64 = 20.0;
 
 /// A line across an area.
 #[derive(Debug, Clone)]
@@ -27,7 +29,7 @@ pub(crate) struct Area<'a> {
     pub(crate) rates: &'a [f64],
     /// How long all steps took, in seconds.
     pub(crate) seconds: f64,
-    /// Those that the rates come near: higher ones are left out.
+    /// Those that the rates passed are drawn, and the next one.
     pub(crate) limits: &'a [Limit],
     /// A rate in words.
     pub(crate) unit: fn(f64) -> String,
@@ -43,7 +45,9 @@ pub(crate) fn area(area: &Area<'_>) -> Markup {
         return Markup::default();
     }
     // All limits that were passed, and the next one if it is not so far that the area would be flat below it.
-    let shown: Vec<&Limit> = area.limits.iter().filter(|limit| limit.value <= peak * 3.0).collect();
+    let next = area.limits.iter().map(|limit| limit.value).filter(|value| *value > peak).reduce(f64::min);
+    let highest = next.filter(|next| *next <= peak * FLAT).unwrap_or(peak);
+    let shown: Vec<&Limit> = area.limits.iter().filter(|limit| limit.value <= highest).collect();
     let top = shown.iter().map(|limit| limit.value).fold(peak, f64::max);
     let (step, top) = scale(top);
     let x = |at: usize| LEFT + (WIDTH - LEFT - RIGHT) * at as f64 / rates.len() as f64;
@@ -72,9 +76,10 @@ pub(crate) fn area(area: &Area<'_>) -> Markup {
         let _ =
             write!(svg, "<text class=\"limit\" x=\"{end}\" y=\"{:.1}\" text-anchor=\"end\">{words}</text>", at - 5.0);
     }
-    for (part, anchor) in [(0.0, "start"), (0.5, "middle"), (1.0, "end")] {
-        let at = LEFT + (WIDTH - LEFT - RIGHT) * part;
-        let words = escape::text(&units::seconds(area.seconds * part));
+    for second in ticks(area.seconds) {
+        let at = LEFT + (WIDTH - LEFT - RIGHT) * second / area.seconds;
+        let words = escape::text(&units::seconds(second));
+        let anchor = if at > WIDTH - RIGHT - 20.0 { "end" } else { "middle" };
         let _ = write!(
             svg,
             "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{words}</text>",
@@ -83,6 +88,24 @@ pub(crate) fn area(area: &Area<'_>) -> Markup {
     }
     svg.push_str("</svg>");
     Markup(svg)
+}
+
+/// Times to name on an axis that ends there: in seconds, minutes or hours as people count them.
+pub(super) fn ticks(end: f64) -> Vec<f64> {
+    if !end.is_finite() || end <= 0.0 {
+        return Vec::new();
+    }
+    let minutes = [60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 43_200.0, 86_400.0];
+    let rough = end / 6.0;
+    let step =
+        if rough <= 30.0 { scale(end).0 } else { minutes.into_iter().find(|step| *step >= rough).unwrap_or(rough) };
+    let mut ticks = Vec::new();
+    let mut at = 0.0;
+    while at <= end * 1.001 && ticks.len() < 12 {
+        ticks.push(at);
+        at += step;
+    }
+    ticks
 }
 
 /// A step of one, two or five with zeros, of which three to six reach `peak`; and the first of them that does.
@@ -108,13 +131,36 @@ mod tests {
     }
 
     #[test]
+    fn times_are_counted_as_people_do() {
+        let near = |end: f64, expected: &[f64]| {
+            let ticks = ticks(end);
+            assert_eq!(ticks.len(), expected.len(), "{end}: {ticks:?}");
+            assert!(ticks.iter().zip(expected).all(|(one, other)| (one - other).abs() < 1e-9), "{end}: {ticks:?}");
+        };
+        near(2.2, &[0.0, 1.0, 2.0]);
+        near(0.9, &[0.0, 0.5]);
+        near(100.0, &[0.0, 50.0, 100.0]);
+        near(400.0, &[0.0, 120.0, 240.0, 360.0]);
+        near(10_000.0, &[0.0, 1_800.0, 3_600.0, 5_400.0, 7_200.0, 9_000.0]);
+        near(f64::INFINITY, &[]);
+        near(0.0, &[]);
+        assert!(ticks(1e300).len() <= 12);
+    }
+
+    #[test]
     fn limits_far_above_are_left_out() {
         let limits = [4.0, 8.0, 32.0].map(|value| Limit { value, label: format!("<{value}>") });
         let shown = |rates: &[f64]| {
             area(&Area { label: "a", rates, seconds: 10.0, limits: &limits, unit: |rate| format!("{rate}") }).0
         };
         let svg = shown(&[1.0, 3.0, f64::NAN, -2.0]);
-        assert!(svg.contains("&lt;4&gt;") && svg.contains("&lt;8&gt;") && !svg.contains("&lt;32&gt;"), "{svg}");
+        assert!(svg.contains("&lt;4&gt;") && !svg.contains("&lt;8&gt;"), "{svg}");
+        let passed = shown(&[9.0]);
+        assert!(
+            passed.contains("&lt;4&gt;") && passed.contains("&lt;8&gt;") && passed.contains("&lt;32&gt;"),
+            "{passed}"
+        );
+        assert!(!shown(&[0.1]).contains("&lt;4&gt;"), "the area would be flat");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         assert_eq!(shown(&[]), "");
         assert_eq!(shown(&[0.0, 0.0]), "");

@@ -14,6 +14,18 @@ pub(super) fn text(raw: &str) -> String {
     escaped
 }
 
+/// As [`text`], for a name in the page's text: a line may end after each of its words.
+pub(super) fn breakable(raw: &str) -> String {
+    let mut escaped = String::with_capacity(raw.len());
+    for word in raw.split_inclusive(['_', '.', '/', '-', ':']) {
+        if !escaped.is_empty() {
+            escaped.push_str("<wbr>");
+        }
+        let _ = write(&mut escaped, word);
+    }
+    escaped
+}
+
 /// Writes the text, safe between tags and inside quotes.
 pub(super) fn write(out: &mut impl Write, raw: &str) -> fmt::Result {
     for letter in raw.chars() {
@@ -53,6 +65,13 @@ mod tests {
             text(r#"<img src=x onerror="a('b')"> & more"#),
             "&lt;img src=x onerror=&quot;a(&#39;b&#39;)&quot;&gt; &amp; more"
         );
+    }
+
+    #[test]
+    fn names_may_be_broken_between_words() {
+        assert_eq!(breakable("shop.order_lines"), "shop.<wbr>order_<wbr>lines");
+        assert_eq!(breakable("</b_>"), "&lt;/<wbr>b_<wbr>&gt;");
+        assert_eq!(breakable(""), "");
     }
 
     #[test]

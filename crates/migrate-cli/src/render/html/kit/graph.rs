@@ -10,6 +10,8 @@ const NODE_WIDTH: f64 = 196.0;
 const NODE_HEIGHT: f64 = 44.0;
 const COLUMN: f64 = NODE_WIDTH + 84.0;
 const LINE: f64 = NODE_HEIGHT + 18.0;
+/// Room for a line that passes between boxes.
+const GAP: f64 = 16.0;
 const MARGIN: f64 = 12.0;
 /// Room for the loop of a reference to itself.
 const LOOP: f64 = 26.0;
@@ -58,20 +60,24 @@ pub(crate) fn graph(label: &str, nodes: &[Node], edges: &[Edge]) -> Markup {
          aria-label=\"{label}\"><defs><marker id=\"arrow\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" \
          markerHeight=\"7\" orient=\"auto-start-reverse\"><path class=\"tip\" d=\"M0 0.5L8 4L0 7.5Z\"/></marker></defs>"
     );
-    for edge in &edges {
-        if let (Some(child), Some(parent)) = (places.get(&edge.from), places.get(&edge.to)) {
+    for (position, edge) in edges.iter().enumerate() {
+        if let (Some(child), Some(parent)) = (places.get(&Slot::Node(edge.from)), places.get(&Slot::Node(edge.to))) {
+            let gaps = (0..columns.len()).rev().filter_map(|column| places.get(&Slot::Gap(position, column)));
+            let gaps: Vec<(f64, f64)> = gaps.copied().collect();
             let words = escape::text(&format!("{} refers to {}", name(nodes, edge.from), name(nodes, edge.to)));
             let class = if edge.cut { "edge cut" } else { "edge" };
-            let path = path(*child, *parent);
+            let path = path(*child, &gaps, *parent);
             let _ = write!(
                 svg,
                 "<path class=\"{class}\" d=\"{path}\" marker-end=\"url(#arrow)\"><title>{words}</title></path>"
             );
         }
     }
-    for at in columns.iter().flatten() {
-        if let (Some(node), Some((x, y))) = (nodes.get(*at), places.get(at)) {
-            write_node(&mut svg, node, *x, *y);
+    for slot in columns.iter().flatten() {
+        if let (Slot::Node(at), Some((x, middle))) = (slot, places.get(slot))
+            && let Some(node) = nodes.get(*at)
+        {
+            write_node(&mut svg, node, *x, middle - NODE_HEIGHT / 2.0);
         }
     }
     svg.push_str("</svg>");
@@ -104,49 +110,82 @@ fn write_node(svg: &mut String, node: &Node, x: f64, y: f64) {
     }
 }
 
-/// The nodes that have references, by level, in an order that keeps those that are tied close to each other.
-fn columns(nodes: &[Node], edges: &[Edge]) -> Vec<Vec<usize>> {
-    let mut tied: HashMap<usize, Vec<usize>> = HashMap::new();
-    for edge in edges {
-        tied.entry(edge.from).or_default().push(edge.to);
-        tied.entry(edge.to).or_default().push(edge.from);
-    }
-    let mut levels: Vec<usize> = tied.keys().filter_map(|at| nodes.get(*at).map(|node| node.level)).collect();
+/// What is in a column: a table, or a gap through which an edge passes on its way to a column further left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Slot {
+    Node(usize),
+    /// The edge's position, and the column.
+    Gap(usize, usize),
+}
+
+/// The nodes that have references by level, and the gaps between them, in an order that keeps those that are tied close
+/// to each other.
+fn columns(nodes: &[Node], edges: &[Edge]) -> Vec<Vec<Slot>> {
+    let level = |at: usize| nodes.get(at).map_or(0, |node| node.level);
+    let mut levels: Vec<usize> = edges.iter().flat_map(|edge| [level(edge.from), level(edge.to)]).collect();
     levels.sort_unstable();
     levels.dedup();
-    let of_level = |level: &usize| {
-        let own = (0..nodes.len())
-            .filter(|at| tied.contains_key(at) && nodes.get(*at).is_some_and(|node| node.level == *level));
-        own.collect::<Vec<usize>>()
-    };
-    let mut columns: Vec<Vec<usize>> = levels.iter().map(of_level).collect();
+    let column_of = |at: usize| levels.binary_search(&level(at)).unwrap_or_default();
+    let mut tied: HashMap<Slot, Vec<Slot>> = HashMap::new();
+    for (position, edge) in edges.iter().enumerate() {
+        let mut last = Slot::Node(edge.to);
+        let gaps = (column_of(edge.to) + 1..column_of(edge.from)).map(|column| Slot::Gap(position, column));
+        for slot in gaps.chain([Slot::Node(edge.from)]) {
+            tied.entry(last).or_default().push(slot);
+            tied.entry(slot).or_default().push(last);
+            last = slot;
+        }
+    }
+    let mut columns: Vec<Vec<Slot>> = vec![Vec::new(); levels.len()];
+    let mut slots: Vec<Slot> = tied.keys().copied().collect();
+    slots.sort_unstable();
+    for slot in slots {
+        let column = match slot {
+            Slot::Node(at) => column_of(at),
+            Slot::Gap(_, column) => column,
+        };
+        if let Some(column) = columns.get_mut(column) {
+            column.push(slot);
+        }
+    }
     for round in 0..ROUNDS {
         let order: Vec<usize> =
             if round % 2 == 0 { (0..columns.len()).collect() } else { (0..columns.len()).rev().collect() };
         for column in order {
             let heights = heights(&columns);
             let Some(own) = columns.get_mut(column) else { continue };
-            let wanted = |at: &usize| {
-                let others = tied.get(at).into_iter().flatten().filter(|other| *other != at);
+            let wanted = |slot: &Slot| {
+                let others = tied.get(slot).into_iter().flatten().filter(|other| *other != slot);
                 let others: Vec<f64> = others.filter_map(|other| heights.get(other)).copied().collect();
-                mean(&others).or_else(|| heights.get(at).copied()).unwrap_or_default()
+                mean(&others).or_else(|| heights.get(slot).copied()).unwrap_or_default()
             };
-            let mut placed: Vec<(f64, usize)> = own.iter().map(|at| (wanted(at), *at)).collect();
+            let mut placed: Vec<(f64, Slot)> = own.iter().map(|slot| (wanted(slot), *slot)).collect();
             placed.sort_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(&other.1)));
-            *own = placed.into_iter().map(|(_, at)| at).collect();
+            *own = placed.into_iter().map(|(_, slot)| slot).collect();
         }
     }
     columns
 }
 
-/// How far down each node is, with columns centred on each other.
-#[expect(clippy::cast_precision_loss, reason = "a picture has no 2^52 lines")]
-fn heights(columns: &[Vec<usize>]) -> HashMap<usize, f64> {
-    let of_column = |column: &Vec<usize>| {
-        let middle = (column.len() as f64 - 1.0) / 2.0;
-        column.iter().enumerate().map(|(position, at)| (*at, position as f64 - middle)).collect::<Vec<_>>()
-    };
-    columns.iter().flat_map(of_column).collect()
+/// Room that a slot takes in its column.
+fn room(slot: Slot) -> f64 {
+    match slot {
+        Slot::Node(_) => LINE,
+        Slot::Gap(..) => GAP,
+    }
+}
+
+/// How far down the middle of each slot is, with columns centred on each other.
+fn heights(columns: &[Vec<Slot>]) -> HashMap<Slot, f64> {
+    let mut heights = HashMap::new();
+    for column in columns {
+        let mut down = -column.iter().copied().map(room).sum::<f64>() / 2.0;
+        for slot in column {
+            heights.insert(*slot, down + room(*slot) / 2.0);
+            down += room(*slot);
+        }
+    }
+    heights
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a picture has no 2^52 lines")]
@@ -154,53 +193,63 @@ fn mean(numbers: &[f64]) -> Option<f64> {
     (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
 }
 
-/// The upper left corner of each node's box.
+/// The left end and the middle of each slot.
 #[expect(clippy::cast_precision_loss, reason = "a picture has no 2^52 lines")]
-fn places(columns: &[Vec<usize>]) -> HashMap<usize, (f64, f64)> {
-    let tallest = columns.iter().map(Vec::len).max().unwrap_or_default() as f64;
+fn places(columns: &[Vec<Slot>]) -> HashMap<Slot, (f64, f64)> {
+    let tallest = columns.iter().map(|column| column.iter().copied().map(room).sum::<f64>()).fold(0.0, f64::max);
     let heights = heights(columns);
-    let mut places = HashMap::new();
-    for (column, own) in columns.iter().enumerate() {
-        for at in own {
-            let down = heights.get(at).copied().unwrap_or_default() + (tallest - 1.0) / 2.0;
-            places.insert(*at, (MARGIN + column as f64 * COLUMN, MARGIN + LOOP + down * LINE));
-        }
-    }
-    places
+    let of_column = |(column, own): (usize, &Vec<Slot>)| {
+        let x = MARGIN + column as f64 * COLUMN;
+        let place = |slot: &Slot| {
+            let down = heights.get(slot).copied().unwrap_or_default();
+            (*slot, (x, MARGIN + LOOP + tallest / 2.0 + down))
+        };
+        own.iter().map(place).collect::<Vec<_>>()
+    };
+    columns.iter().enumerate().flat_map(of_column).collect()
 }
 
-fn size(places: &HashMap<usize, (f64, f64)>) -> (f64, f64) {
+fn size(places: &HashMap<Slot, (f64, f64)>) -> (f64, f64) {
     let reach = |(width, height): (f64, f64), (x, y): &(f64, f64)| {
-        (width.max(x + NODE_WIDTH + LOOP + MARGIN), height.max(y + NODE_HEIGHT + MARGIN))
+        (width.max(x + NODE_WIDTH + LOOP + MARGIN), height.max(y + LINE / 2.0 + MARGIN))
     };
     places.values().fold((0.0, 0.0), reach)
 }
 
-/// From the child's box to its parent's.
-fn path(child: (f64, f64), parent: (f64, f64)) -> String {
-    let middle = NODE_HEIGHT / 2.0;
-    let (child_y, parent_y) = (child.1 + middle, parent.1 + middle);
+/// From the child's box to its parent's, through the gaps between.
+fn path(child: (f64, f64), gaps: &[(f64, f64)], parent: (f64, f64)) -> String {
     let (child_right, parent_right) = (child.0 + NODE_WIDTH, parent.0 + NODE_WIDTH);
     if child == parent {
-        let (x, y) = (child_right, child.1);
+        let (x, y) = (child_right, child.1 - NODE_HEIGHT / 2.0);
         return format!("M{} {y}C{} {}, {} {}, {x} {}", x - 30.0, x - 24.0, y - LOOP, x + LOOP, y - 12.0, y + 14.0);
     }
-    if parent.0 < child.0 {
-        let bend = ((child.0 - parent_right) / 2.0).max(30.0);
+    if parent.0 >= child.0 {
+        // Against the order of levels, or within one: around the right side of both.
+        let bend = child_right.max(parent_right) + 34.0;
         return format!(
-            "M{} {child_y:.1}C{} {child_y:.1}, {} {parent_y:.1}, {} {parent_y:.1}",
-            child.0,
-            child.0 - bend,
-            parent_right + bend,
-            parent_right + 3.0
+            "M{child_right} {:.1}C{bend} {:.1}, {bend} {:.1}, {} {:.1}",
+            child.1,
+            child.1,
+            parent.1,
+            parent_right + 3.0,
+            parent.1
         );
     }
-    // Against the order of levels, or within one: around the right side of both.
-    let bend = child_right.max(parent_right) + 34.0;
-    format!(
-        "M{child_right} {child_y:.1}C{bend} {child_y:.1}, {bend} {parent_y:.1}, {} {parent_y:.1}",
-        parent_right + 3.0
-    )
+    let mut path = format!("M{} {:.1}", child.0, child.1);
+    let (mut x, mut y) = child;
+    for (left, middle) in gaps {
+        curve(&mut path, (x, y), (left + NODE_WIDTH, *middle));
+        let _ = write!(path, "H{left}");
+        (x, y) = (*left, *middle);
+    }
+    curve(&mut path, (x, y), (parent_right + 3.0, parent.1));
+    path
+}
+
+/// On from one point to one further left, level at both ends.
+fn curve(path: &mut String, from: (f64, f64), to: (f64, f64)) {
+    let bend = ((from.0 - to.0) / 2.0).max(20.0);
+    let _ = write!(path, "C{} {:.1}, {} {:.1}, {} {:.1}", from.0 - bend, from.1, to.0 + bend, to.1, to.0, to.1);
 }
 
 #[cfg(test)]
@@ -220,9 +269,15 @@ mod tests {
         let nodes = [node("a", 0), node("b", 0), node("alone", 0), node("of_b", 1), node("of_a", 1), node("deep", 4)];
         let edges = [edge(3, 1), edge(4, 0), edge(5, 3), edge(9, 0)];
         let columns = columns(&nodes, &edges[..3]);
-        let (parents, children) = (columns[0].clone(), columns[1].clone());
-        assert!([([0, 1], [4, 3]), ([1, 0], [3, 4])].iter().any(|(left, right)| parents == left && children == right));
-        assert_eq!(columns[2], [5], "levels without tables take no room");
+        let order = |column: usize| -> Vec<usize> {
+            let nodes = columns[column].iter().filter_map(|slot| match slot {
+                Slot::Node(at) => Some(*at),
+                Slot::Gap(..) => None,
+            });
+            nodes.collect()
+        };
+        assert!([([0, 1], [4, 3]), ([1, 0], [3, 4])].iter().any(|(left, right)| order(0) == left && order(1) == right));
+        assert_eq!(order(2), [5], "levels without tables take no room");
         let svg = graph("tables", &nodes, &edges).0;
         assert!(svg.contains("of_b refers to b") && !svg.contains("alone"), "{svg}");
         assert_eq!(svg.matches("class=\"edge\"").count(), 3, "an edge to no node is left out");
@@ -236,12 +291,15 @@ mod tests {
         let places = places(&columns(&nodes, &edges));
         let (width, height) = size(&places);
         for (at, (x, y)) in &places {
-            assert!(*x >= 0.0 && *y >= LOOP && x + NODE_WIDTH <= width && y + NODE_HEIGHT <= height);
+            assert!(*x >= 0.0 && *y >= LOOP && x + NODE_WIDTH <= width && y + NODE_HEIGHT / 2.0 <= height);
             for (other, (other_x, other_y)) in &places {
-                let apart = (x - other_x).abs() >= NODE_WIDTH || (y - other_y).abs() >= NODE_HEIGHT;
-                assert!(at == other || apart, "{at} and {other}");
+                let apart =
+                    (x - other_x).abs() >= NODE_WIDTH || (y - other_y).abs() >= (room(*at) + room(*other)) / 2.0;
+                assert!(at == other || apart, "{at:?} and {other:?}");
             }
         }
+        let gaps = places.keys().filter(|slot| matches!(slot, Slot::Gap(..))).count();
+        assert!(gaps > 0, "some edges pass a level");
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub(crate) fn render(template: &'static str, values: Value) -> Result<String> {
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(failed)?);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_formatter(format);
+    environment.add_filter("broken", |text: String| Value::from(Markup(escape::breakable(&text))));
     environment.add_filter("thousands", units::thousands);
     environment.add_filter("bytes", units::bytes);
     environment.add_filter("seconds", units::seconds);

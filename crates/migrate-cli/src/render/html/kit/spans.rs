@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::area::ticks;
 use super::{Markup, escape, units};
 
 const WIDTH: f64 = 760.0;
@@ -45,10 +46,10 @@ pub(crate) fn spans(label: &str, rows: &[Row], seconds: f64) -> Markup {
     let mut svg = format!(
         "<svg class=\"spans\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"{label}\"><title>{label}</title>"
     );
-    for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let (at, bottom) = (x(end * part), height - AXIS);
+    for second in ticks(end) {
+        let (at, bottom) = (x(second), height - AXIS);
         let _ = write!(svg, "<path class=\"grid\" d=\"M{at:.1} 0V{bottom:.1}\"/>");
-        let words = escape::text(&units::seconds(end * part));
+        let words = escape::text(&units::seconds(second));
         let _ = write!(svg, "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{words}</text>", height - 8.0);
     }
     for (position, row) in rows.iter().enumerate() {

@@ -95,7 +95,10 @@ impl ReportBuilder {
             Event::BatchCommitted { table, delta, .. } => timeline.wrote(at, table, delta.read, delta.bytes),
             Event::LinkingStarted { table } => timeline.links(at, table),
             Event::Retried { .. } => timeline.retried(at),
-            Event::RejectsTaken { .. } | Event::RowsWithdrawn { .. } | Event::TableFinished { .. } => {}
+            Event::RejectsTaken { .. }
+            | Event::RowsChecked { .. }
+            | Event::RowsWithdrawn { .. }
+            | Event::TableFinished { .. } => {}
         }
     }
 

@@ -1,5 +1,6 @@
-//! How a report is read and shown, as a plain function of its text: for fuzzing.
+//! How a report and an assessment are read and shown, as plain functions of their text: for fuzzing and the browser.
 
+use migrate_core::assess::Assessment;
 use migrate_core::report::Report;
 
 use crate::render;
@@ -13,4 +14,15 @@ pub fn show_report(text: &str, width: Option<usize>) -> Option<[String; 3]> {
     let report: Report = serde_json::from_str(text).ok()?;
     let page = render::html::report(&report).unwrap_or_else(|error| panic!("failed to {error}"));
     Some([render::text(&report, width), render::markdown(&report), page])
+}
+
+/// What `migrate-discover` shows of an assessment, as text of this width and as HTML; none for what is no assessment.
+///
+/// # Panics
+/// Where the template of the page is wrong.
+#[must_use]
+pub fn show_assessment(text: &str, width: Option<usize>) -> Option<[String; 2]> {
+    let assessment: Assessment = serde_json::from_str(text).ok()?;
+    let page = render::html::assessment::page(&assessment).unwrap_or_else(|error| panic!("failed to {error}"));
+    Some([render::assessment::text(&assessment, width), page])
 }

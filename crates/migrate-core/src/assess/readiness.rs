@@ -115,9 +115,7 @@ impl Prospect {
         let issues = self.blocked.iter().filter(|(table, _)| *table == schema.name);
         let mut decisions: Vec<Decision> = issues.map(|(_, issue)| of_issue(issue)).collect();
         if is_planned {
-            decisions.extend(
-                scan.iter().flat_map(|scan| &scan.findings).filter_map(|found| of_finding(&schema.name, found)),
-            );
+            decisions.extend(scan.iter().flat_map(|scan| &scan.findings).filter_map(|found| of_finding(schema, found)));
             decisions.extend(scan.as_ref().and_then(|scan| scan.error.as_ref()).map(|error| Decision {
                 what: format!("its rows could not all be read: failed to {error}"),
                 remedy: "mend the cause, then run the same command".to_owned(),
@@ -308,16 +306,17 @@ fn of_issue(issue: &PlanIssue) -> Decision {
     }
 }
 
-fn of_finding(table: &TableName, found: &Finding) -> Option<Decision> {
+fn of_finding(schema: &TableSchema, found: &Finding) -> Option<Decision> {
     if !found.effect.wants_decision() {
         return None;
     }
     let rows = if found.rows == 1 { "1 row".to_owned() } else { format!("{} rows", found.rows) };
+    let column = found.column.as_ref().filter(|column| schema.column(column).is_some());
     let at = found.column.as_ref().map(|column| format!("{column}: ")).unwrap_or_default();
     Some(Decision {
         what: format!("{at}{}, {rows} {}", found.kind.words(), found.effect.words()),
         remedy: found.kind.remedy().to_owned(),
-        setting: found.column.as_ref().map(|column| format!("tables.{table}.columns.{column}")),
+        setting: column.map(|column| format!("tables.{}.columns.{column}", schema.name)),
         blocks: false,
     })
 }

@@ -1,10 +1,12 @@
 //! A scan in memory: what stops it, what fails it, cycles, rows that follow others, and tables that cannot be planned.
 
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use migrate_core::assess::{Assessment, Measure, Prospect, RateClass, Readiness, Scan, ScanMode, SinkScale};
+use migrate_core::assess::{Assessment, Measure, Prospect, RateClass, Readiness, Scan, ScanMode, SinkScale, TableScan};
 use migrate_core::catalog::{Catalog, ForeignKey, ScalarKind, TableSchema, TableState};
 use migrate_core::names::{FieldName, SourceKey, TableName};
 use migrate_core::observe::{Event, Observer};
@@ -69,12 +71,16 @@ async fn assess(source: Arc<dyn Source>, config: &str, how: impl Fn(Scan) -> Sca
 
 /// What was found in a table: code, effect and rows.
 fn found(assessment: &Assessment, name: &str) -> Vec<(&'static str, &'static str, u64)> {
-    let scan = assessment.tables.iter().find(|table| table.table.to_string() == name).unwrap().scan.as_ref().unwrap();
-    scan.findings.iter().map(|found| (found.kind.as_str(), found.effect.words(), found.rows)).collect()
+    of(assessment, name).findings.iter().map(|found| (found.kind.as_str(), found.effect.words(), found.rows)).collect()
+}
+
+fn of<'a>(assessment: &'a Assessment, name: &str) -> &'a TableScan {
+    let table = assessment.tables.iter().find(|table| table.table.to_string() == name);
+    table.and_then(|table| table.scan.as_ref()).unwrap()
 }
 
 fn counts(assessment: &Assessment, name: &str) -> (u64, u64, u64) {
-    let scan = assessment.tables.iter().find(|table| table.table.to_string() == name).unwrap().scan.as_ref().unwrap();
+    let scan = of(assessment, name);
     (scan.rows, scan.rejected, scan.documents)
 }
 

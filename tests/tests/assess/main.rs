@@ -140,6 +140,7 @@ const READINESS: &[(&str, &str)] = &[
     ("lines", "decision"),
     ("folders", "decision"),
     ("logs", "decision"),
+    ("regions", "automatic"),
     ("legacy", "left_out"),
     ("audit", "decision"),
     ("chicken", "blocked"),
@@ -234,6 +235,7 @@ async fn every_kind_is_found_as_often_as_sql_finds_it() {
         both.push(findings(&assessment));
     }
     assert_eq!(both[0], both[1]);
+    std::fs::copy(folder.path().join("assessment.json"), "/tmp/assess-full.json").unwrap();
     let page = std::fs::read_to_string(folder.path().join("assessment.html")).unwrap();
     for text in ["missing_parent", "instant_out_of_range", "form a cycle", "tables.logs.key", "D2048"] {
         assert!(page.contains(text), "{text}");
@@ -289,7 +291,7 @@ async fn a_run_rejects_what_the_assessment_said() {
             }
         }
     }
-    assert_eq!(compared, 7 * 5 - 1);
+    assert_eq!(compared, 8 * 5 - 1);
     assert_eq!(report["tables"]["folders"]["unlinked"], 2);
     let written: u64 = report["totals"]["bytes"].as_u64().unwrap();
     assert!(assessment["estimate"]["document_bytes"].as_u64().unwrap() >= written);

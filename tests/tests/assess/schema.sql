@@ -8,6 +8,7 @@ create table orders (
 create table lines (id int primary key, order_id bigint not null references orders, folder_id int);
 create table folders (id int primary key, parent_id int);
 create table logs (what text);
+create table regions (id int primary key, name text not null);
 create table legacy (id int primary key);
 create table audit (id int primary key, legacy_id int references legacy);
 create table chicken (id int primary key, egg int not null);
@@ -50,6 +51,7 @@ update folders set parent_id = 99 where id in (7, 8);
 insert into lines select n, 1 + n % 2500, case when n % 100 = 0 then 21 else 1 + n % 20 end from generate_series(1, 3000) n;
 insert into logs select 'did ' || n from generate_series(1, 30) n;
 insert into legacy values (1);
+insert into regions select n, 'region ' || n from generate_series(1, 12) n;
 insert into audit select n, 1 from generate_series(1, 5) n;
 begin;
 set constraints all deferred;

@@ -1,7 +1,7 @@
 //! An assessment as text.
 
 use anstyle::Style;
-use migrate_core::assess::{Assessment, Effect, Estimate, Readiness, ScanMode, TableAssessment};
+use migrate_core::assess::{Assessment, Effect, Estimate, Readiness, ScanMode, TableAssessment, TableScan};
 use unicode_width::UnicodeWidthStr as _;
 
 use super::html::kit::units;
@@ -42,7 +42,7 @@ pub(crate) fn text(assessment: &Assessment, width: Option<usize>) -> String {
         .map(|(table, found)| {
             let at = found.column.as_ref().map(|column| format!(".{column}")).unwrap_or_default();
             let effect = if found.effect == Effect::Kept { "" } else { " (as the plan says)" };
-            format!("{table}{at}: {}, {} rows{effect}", found.kind.words(), thousands(found.rows))
+            format!("{table}{at}: {}, {}{effect}", found.kind.words(), rows(found.rows))
         })
         .collect();
     if !others.is_empty() {
@@ -72,19 +72,14 @@ pub(crate) fn verdict(assessment: &Assessment) -> String {
         .iter()
         .map(|&readiness| (assessment.count(readiness), readiness))
         .filter(|(count, _)| *count > 0)
-        .map(|(count, readiness)| match (count, readiness) {
-            (1, Readiness::Decision) | (_, Readiness::Blocked | Readiness::Automatic | Readiness::LeftOut) => {
-                format!("{count} {}", readiness.words())
-            }
-            (_, Readiness::Decision) => format!("{count} need a decision"),
-        })
+        .map(|(count, readiness)| readiness.counted(count))
         .collect();
     let scan = &assessment.scan;
     let read = match scan.mode {
         ScanMode::None => "no rows were read".to_owned(),
-        ScanMode::Full if scan.complete => format!("all {} rows were read", thousands(scan.rows)),
-        ScanMode::Full => format!("{} rows were read, not all", thousands(scan.rows)),
-        ScanMode::Sample => format!("a sample of {} rows was read", thousands(scan.rows)),
+        ScanMode::Full if scan.complete => format!("all rows were read, {}", thousands(scan.rows)),
+        ScanMode::Full => format!("not all rows were read, but {}", thousands(scan.rows)),
+        ScanMode::Sample => format!("a sample was read of {}", rows(scan.rows)),
     };
     let of_all = |count: usize| if count == 1 { "1 table".to_owned() } else { format!("{count} tables") };
     let states = if counted.is_empty() { String::new() } else { format!(": {}", counted.join(", ")) };
@@ -122,6 +117,11 @@ pub(crate) fn duration(seconds: u64) -> String {
     if seconds == 0 { "under 1 s".to_owned() } else { units::seconds(seconds as f64) }
 }
 
+/// A number of rows.
+pub(crate) fn rows(count: u64) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{} rows", thousands(count)) }
+}
+
 /// Bytes as price lists have them: in powers of ten.
 pub(crate) fn decimal_bytes(bytes: u64) -> String {
     let tenths = bytes / 100_000_000;
@@ -146,6 +146,11 @@ fn bullet(text: &str, width: usize) -> Vec<String> {
     lines.iter().enumerate().map(|(at, line)| format!("{}{line}", if at == 0 { "  - " } else { "    " })).collect()
 }
 
+/// What was found in a table whose rows move.
+pub(crate) fn moved(table: &TableAssessment) -> Option<&TableScan> {
+    table.scan.as_ref().filter(|_| !table.adopted)
+}
+
 fn tables(assessment: &Assessment, width: Option<usize>) -> Vec<String> {
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), thousands);
     let of = |table: &TableAssessment| Line {
@@ -153,19 +158,19 @@ fn tables(assessment: &Assessment, width: Option<usize>) -> Vec<String> {
         readiness: table.readiness,
         cells: [
             number(table.rows),
-            number(table.scan.as_ref().map(|scan| scan.rejected)),
-            table.scan.as_ref().map_or_else(|| "-".to_owned(), |scan| units::bytes(scan.document_bytes)),
+            number(moved(table).map(|scan| scan.rejected)),
+            moved(table).map_or_else(|| "-".to_owned(), |scan| units::bytes(scan.document_bytes)),
         ],
     };
-    let rows: Vec<Line> = assessment.tables.iter().map(of).collect();
+    let lines_of: Vec<Line> = assessment.tables.iter().map(of).collect();
     let heads = ["rows", "rejected", "size"];
-    let names = rows.iter().map(|row| row.name.width()).chain([5]).max().unwrap_or(5);
-    let states = rows.iter().map(|row| row.readiness.words().len()).chain([9]).max().unwrap_or(9);
+    let names = lines_of.iter().map(|row| row.name.width()).chain([5]).max().unwrap_or(5);
+    let states = lines_of.iter().map(|row| row.readiness.words().len()).chain([9]).max().unwrap_or(9);
     let widths: Vec<usize> = heads
         .iter()
         .enumerate()
         .map(|(at, head)| {
-            rows.iter().filter_map(|row| row.cells.get(at)).map(String::len).chain([head.len()]).max().unwrap_or(0)
+            lines_of.iter().filter_map(|row| row.cells.get(at)).map(String::len).chain([head.len()]).max().unwrap_or(0)
         })
         .collect();
     let numbers = |cells: &[&str]| {
@@ -173,7 +178,7 @@ fn tables(assessment: &Assessment, width: Option<usize>) -> Vec<String> {
         padded.collect::<String>()
     };
     let mut lines = vec![paint(BOLD, &format!("{:<names$}  {:<states$}{}", "table", "readiness", numbers(&heads)))];
-    for row in &rows {
+    for row in &lines_of {
         let gap = " ".repeat(names - row.name.width());
         let words = paint(style(row.readiness), &format!("{:<states$}", row.readiness.words()));
         let cells: Vec<&str> = row.cells.iter().map(String::as_str).collect();

@@ -207,7 +207,7 @@ pub const FINDING_KINDS: &[(FindingKind, &str, &str, &str)] = &[
         FindingKind::ArrayTooLong,
         "array_too_long",
         "array with too many items",
-        "set type = \"json_text\" for the column",
+        "set type = \"json_text\" for JSON; an array column has to be shortened, or left out with drop = true",
     ),
     (FindingKind::TooDeep, "too_deep", "value nested too deep", "set type = \"json_text\" for the column"),
     (

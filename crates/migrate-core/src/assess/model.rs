@@ -86,7 +86,7 @@ impl Readiness {
     /// All of them, in the order a reader wants them.
     pub const ALL: [Self; 4] = [Self::Blocked, Self::Decision, Self::Automatic, Self::LeftOut];
 
-    /// In words.
+    /// In words, of one table.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -94,6 +94,15 @@ impl Readiness {
             Self::Decision => "needs a decision",
             Self::Automatic => "automatic",
             Self::LeftOut => "left out",
+        }
+    }
+
+    /// So many tables in words.
+    #[must_use]
+    pub fn counted(self, tables: usize) -> String {
+        match self {
+            Self::Decision if tables != 1 => format!("{tables} need a decision"),
+            _ => format!("{tables} {}", self.words()),
         }
     }
 }

@@ -273,11 +273,11 @@ fn tables_of<'a>(issue: &PlanIssue, catalog: &'a Catalog) -> impl Iterator<Item 
     let matcher =
         place.as_ref().and_then(|(listed, text)| (*listed && is_pattern(text)).then(|| pattern(text).ok()).flatten());
     let one = place.filter(|(listed, text)| !(*listed && is_pattern(text))).and_then(|(_, text)| text.parse().ok());
-    let matched = matcher.into_iter().flat_map(move |matcher| {
+    let closed = matcher.into_iter().flat_map(move |matcher| {
         let forbidden = catalog.tables.iter().filter(|table| table.state == TableState::Forbidden);
         forbidden.filter(move |table| matcher.is_match(table.name.to_string())).map(|table| table.name.clone())
     });
-    one.into_iter().chain(matched)
+    one.into_iter().chain(closed)
 }
 
 /// Takes a table out of a configuration, however it came into it.

@@ -180,7 +180,7 @@ impl Checker {
         let mut context = RowContext::default();
         match self.chain.apply(&original, &mut context) {
             Ok(converted) => {
-                self.changes(&context.changes, &key, findings);
+                count_changes(&context.changes, &key, findings);
                 for position in 0..self.job.fields.len() {
                     self.oddity(position, &original, &context.changes, &key, findings);
                 }
@@ -204,7 +204,7 @@ impl Checker {
                     let mut context = RowContext::default();
                     match chain.apply(&original, &mut context) {
                         Ok(mut converted) => {
-                            self.changes(&context.changes, &key, findings);
+                            count_changes(&context.changes, &key, findings);
                             self.oddity(position, &original, &context.changes, &key, findings);
                             if let (Some(slot), Some(own)) = (parents.get_mut(position), converted.references.pop()) {
                                 *slot = own;
@@ -256,13 +256,6 @@ impl Checker {
                 true
             }
             Ok(_) | Err(_) => false,
-        }
-    }
-
-    fn changes(&self, changes: &[FieldChange], key: &SourceKey, findings: &mut Findings) {
-        for change in changes {
-            let kind = FindingKind::of_change(change.kind);
-            findings.add(kind, Some(change.field.to_string()), Effect::Changed, None, key);
         }
     }
 
@@ -386,6 +379,14 @@ impl Checker {
         self.index_fields
             .iter()
             .fold(legacy, |sum, positions| sum + size(with(positions)).saturating_sub(nothing) + self.entry_bytes)
+    }
+}
+
+/// Counts lossy edits.
+fn count_changes(changes: &[FieldChange], key: &SourceKey, findings: &mut Findings) {
+    for change in changes {
+        let kind = FindingKind::of_change(change.kind);
+        findings.add(kind, Some(change.field.to_string()), Effect::Changed, None, key);
     }
 }
 

@@ -383,7 +383,9 @@ where
         }
     }
     let mut sum = Counts::default();
-    parts.into_values().for_each(|counts| sum.absorb(counts));
+    for counts in parts.into_values() {
+        sum.absorb(counts);
+    }
     (sum, failure)
 }
 

@@ -11,7 +11,7 @@ use minijinja::{Value, context};
 use super::kit::bars::{Part, bar};
 use super::kit::graph::{Edge, Node, graph};
 use super::kit::{Tone, render, units};
-use crate::render::assessment::{decimal_bytes, duration, verdict};
+use crate::render::assessment::{self, decimal_bytes, duration, verdict};
 use crate::render::thousands;
 
 const PAGE: &str = include_str!("assessment.html");
@@ -33,8 +33,7 @@ fn values(assessment: &Assessment) -> Value {
         _ => (Tone::Bad, "blocked"),
     };
     let scan = &assessment.scan;
-    let rejected: u64 =
-        assessment.tables.iter().filter_map(|table| table.scan.as_ref()).map(|scan| scan.rejected).sum();
+    let rejected: u64 = assessment.tables.iter().filter_map(assessment::moved).map(|scan| scan.rejected).sum();
     let findings = assessment.findings();
     let wanting = findings.iter().filter(|(_, found)| found.effect.wants_decision()).count();
     let note = |count: usize| (count > 0).then(|| thousands(u64::try_from(count).unwrap_or(u64::MAX)));
@@ -52,14 +51,14 @@ fn values(assessment: &Assessment) -> Value {
         .iter()
         .map(|&readiness| Part {
             class: tone(readiness).as_str(),
-            label: readiness.words().to_owned(),
+            label: readiness.counted(count(readiness)),
             count: u64::try_from(count(readiness)).unwrap_or(0),
         })
         .collect();
     let legend: Vec<Value> = parts
         .iter()
         .filter(|part| part.count > 0)
-        .map(|part| context! { class => part.class, label => format!("{} {}", part.count, part.label) })
+        .map(|part| context! { class => part.class, label => part.label.clone() })
         .collect();
     context! {
         title => "Assessment of a Supabase project for Convex",
@@ -151,6 +150,7 @@ fn table((position, table): (usize, &TableAssessment)) -> Value {
         }).collect::<Vec<_>>(),
         losses => table.columns.iter().filter(|column| column.loss.is_some()).count(),
         not_enforced => table.not_enforced.clone(),
+        adopted => table.adopted,
         scan => table.scan.as_ref().map(|scan| context! {
             rows => scan.rows, rejected => scan.rejected, skipped => scan.skipped, documents => scan.documents,
             document_bytes => units::bytes(scan.document_bytes), largest => units::bytes(scan.largest_document),
@@ -185,7 +185,7 @@ fn nodes(assessment: &Assessment) -> Vec<Node> {
     let node = |(position, table): (usize, &TableAssessment)| Node {
         name: table.table.to_string(),
         detail: match table.rows {
-            Some(rows) => format!("{}, {} rows", table.readiness.words(), thousands(rows)),
+            Some(rows) => format!("{}, {}", table.readiness.words(), assessment::rows(rows)),
             None => table.readiness.words().to_owned(),
         },
         tone: tone(table.readiness),

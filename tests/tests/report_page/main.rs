@@ -192,7 +192,7 @@ async fn names_with_markup_are_shown_and_do_nothing() {
     let file = written(&folder, "hostile.html", &page(&report));
     look(&mut browser, &file, "hostile").await;
     browser.open(&file, View { width: 1400, medium: Medium::Light }).await.unwrap();
-    let shown = texts(&mut browser, "#tables tbody th bdi:first-child").await;
+    let shown = texts(&mut browser, "#tables tbody th > bdi").await;
     let names: Vec<String> = report.tables.keys().map(|name| reports::visible(name)).collect();
     assert_eq!(shown, names);
     let isolated = browser.evaluate(

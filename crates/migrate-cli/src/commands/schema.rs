@@ -5,7 +5,7 @@ use migrate_core::Result;
 use migrate_core::assess::Assessment;
 use migrate_core::catalog::Catalog;
 use migrate_core::plan::{MigrateConfig, Plan};
-use migrate_core::report::Report;
+use migrate_core::report::{Report, ReportDiff};
 use schemars::{Schema, schema_for};
 
 use super::doctor::Diagnosis;
@@ -13,11 +13,12 @@ use super::{fail, help};
 use crate::{exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("migrate-schema", "jsonschemas/migrate.schema.json and five more"),
+    ("migrate-schema", "jsonschemas/migrate.schema.json and six more"),
     ("migrate-schema editor/schemas", "the same in another folder"),
 ];
 
-/// Writes the JSON Schemas of migrate.toml, the files of JSON beside it, report.json and migrate-doctor --json
+/// Writes the JSON Schemas of migrate.toml, the JSON files beside it, report.json, and of what
+/// migrate-report diff and migrate-doctor print as JSON
 ///
 /// An editor completes and checks migrate.toml once its first line names the schema:
 /// `#:schema jsonschemas/migrate.schema.json`.
@@ -38,11 +39,12 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
 }
 
 fn write(arguments: &Arguments) -> Result<()> {
-    let schemas: [(&str, Schema); 6] = [
+    let schemas: [(&str, Schema); 7] = [
         ("migrate", schema_for!(MigrateConfig)),
         ("catalog", schema_for!(Catalog)),
         ("plan", schema_for!(Plan)),
         ("report", schema_for!(Report)),
+        ("report-diff", schema_for!(ReportDiff)),
         ("diagnosis", schema_for!(Diagnosis)),
         ("assessment", schema_for!(Assessment)),
     ];

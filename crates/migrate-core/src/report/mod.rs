@@ -2,6 +2,7 @@
 
 mod basis;
 mod builder;
+mod diff;
 mod timing;
 
 use indexmap::IndexMap;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use basis::{AdoptedReport, PlanReport, PlannedTable, ReferenceReport, SourceReport};
 pub use builder::ReportBuilder;
+pub use diff::{CountDiff, CountsDiff, Pair, ReportDiff, RunLabel, TableDiff};
 pub use timing::{Phase, SpanReport, TimingReport};
 
 use crate::names::{SourceKey, TableName};

@@ -33,6 +33,9 @@ pub(crate) fn bytes(count: u64) -> String {
 )]
 pub(crate) fn seconds(duration: f64) -> String {
     let duration = if duration.is_finite() { duration.max(0.0) } else { 0.0 };
+    if duration < 0.0005 {
+        return "0 s".to_owned();
+    }
     if duration < 0.9995 {
         return format!("{} ms", (duration * 1000.0).round());
     }
@@ -77,7 +80,7 @@ mod tests {
         assert_eq!(shown, expected.map(str::to_owned));
         let shown = [0.0, 0.2504, 0.9996, 1.25, 59.96, 61.0, 3_600.0, 90_061.0, f64::NAN, -1.0].map(seconds);
         let expected =
-            ["0 ms", "250 ms", "1 s", "1.2 s", "1 min 0 s", "1 min 1 s", "1 h 0 min", "1 d 1 h", "0 ms", "0 ms"];
+            ["0 s", "250 ms", "1 s", "1.2 s", "1 min 0 s", "1 min 1 s", "1 h 0 min", "1 d 1 h", "0 s", "0 s"];
         assert_eq!(shown, expected.map(str::to_owned));
     }
 

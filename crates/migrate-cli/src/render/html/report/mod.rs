@@ -11,7 +11,7 @@ use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use super::kit::{self, Tone};
-use crate::render::left_behind;
+use crate::render::{left_behind, outcome_words};
 
 const PAGE: &str = include_str!("report.html");
 
@@ -84,15 +84,6 @@ fn sections(report: &Report, findings: &findings::Findings) -> Vec<Value> {
         ("settings", "Plan and settings", String::new(), Tone::Plain),
     ];
     entries.into_iter().map(|(id, title, note, tone)| context! { id, title, note, tone }).collect()
-}
-
-fn outcome_words(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Complete => "Complete",
-        Outcome::CompleteWithFindings => "Complete, with findings",
-        Outcome::Interrupted => "Interrupted",
-        Outcome::Failed => "Failed",
-    }
 }
 
 fn outcome_tone(outcome: Outcome) -> Tone {

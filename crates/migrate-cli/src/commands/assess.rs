@@ -27,6 +27,7 @@ pub(super) struct AssessArguments {
     ///
     /// One file that needs no network, with readiness of each table, decisions, types and losses, what is wrong with
     /// the rows, sizes and times. Reads all rows unless --scan says otherwise.
+    #[expect(clippy::option_option, reason = "the option may be there without a file")]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     html: Option<Option<PathBuf>>,
     /// Assess the project, reading these rows

@@ -77,8 +77,8 @@ pub(crate) fn verdict(assessment: &Assessment) -> String {
     let scan = &assessment.scan;
     let read = match scan.mode {
         ScanMode::None => "no rows were read".to_owned(),
-        ScanMode::Full if scan.complete => format!("all rows were read, {}", thousands(scan.rows)),
-        ScanMode::Full => format!("not all rows were read, but {}", thousands(scan.rows)),
+        ScanMode::Full if scan.complete => format!("all rows ({}) were read", thousands(scan.rows)),
+        ScanMode::Full => format!("not all rows were read, only {}", thousands(scan.rows)),
         ScanMode::Sample => format!("a sample was read of {}", rows(scan.rows)),
     };
     let of_all = |count: usize| if count == 1 { "1 table".to_owned() } else { format!("{count} tables") };

@@ -1,4 +1,4 @@
-//! A real browser that looks at the pages: headless Chromium, told what to do over its DevTools protocol.
+//! A real browser that looks at the pages: headless Chromium, told what to do over its `DevTools` protocol.
 //!
 //! The protocol goes over two pipes (`--remote-debugging-pipe`), each message ended by NUL, so that neither a port nor a
 //! client library is needed.
@@ -22,7 +22,7 @@ const AUDIT: &str = include_str!("audit.js");
 const PROGRAMS: [&str; 5] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
 /// The pipes of the protocol are file descriptors 3 and 4 of the browser.
 const WITH_PIPES: &str = "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >/dev/null";
-const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
 /// A browser with one page.
 #[derive(Debug)]

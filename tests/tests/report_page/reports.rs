@@ -14,6 +14,20 @@ pub(crate) fn all() -> Vec<(&'static str, Report)> {
     ]
 }
 
+/// A reference: its field, the table it leads to, and whether it is cut.
+type Reference<'a> = (&'a str, &'a str, bool);
+/// A planned table: its name at both sides, its level and its references.
+type Planned<'a> = (&'a str, &'a str, usize, &'a [Reference<'a>]);
+
+/// Puts the members of an object into another, over those that are there.
+fn put(into: &mut Value, more: Value) {
+    if let Value::Object(more) = more {
+        for (key, value) in more {
+            into[key] = value;
+        }
+    }
+}
+
 fn table(name: &str, rows: u64, more: Value) -> (String, Value) {
     let mut table = json!({
         "table": name, "source": rows, "migrated": rows, "skipped": 0, "rejected": 0, "status": "complete",
@@ -23,9 +37,7 @@ fn table(name: &str, rows: u64, more: Value) -> (String, Value) {
         "reference_misses": [], "linked": 0, "unlinked": 0, "changes": [], "bytes": rows * 500, "retries": 0,
         "seconds": 1.5, "rows_per_second": rows / 2,
     });
-    for (key, value) in more.as_object().cloned().unwrap_or_default() {
-        table[key] = value;
-    }
+    put(&mut table, more);
     (name.to_owned(), table)
 }
 
@@ -41,9 +53,7 @@ fn report(outcome: &str, tables: Vec<(String, Value)>, more: Value) -> Report {
         "duration_seconds": 12,
     });
     report["tables"] = Value::Object(tables.into_iter().collect::<Map<String, Value>>());
-    for (key, value) in more.as_object().cloned().unwrap_or_default() {
-        report[key] = value;
-    }
+    put(&mut report, more);
     let report: Report = serde_json::from_value(report).unwrap();
     assert_eq!(report.check(), Ok(()), "a report as no run writes it");
     report
@@ -53,7 +63,7 @@ fn rejects(code: &str, count: u64, key: &str) -> Value {
     json!({ "code": code, "count": count, "sample_keys": [key], "remedy": "mend it, or plan on_missing = \"null\"" })
 }
 
-fn plan(tables: &[(&str, &str, usize, &[(&str, &str, bool)])], adopted: &[&str]) -> Value {
+fn plan(tables: &[Planned<'_>], adopted: &[&str]) -> Value {
     let planned = tables.iter().map(|(name, sink, level, references)| {
         let references = references.iter().map(|(field, to, cut)| json!({ "field": field, "to": to, "cut": cut }));
         json!({
@@ -72,8 +82,8 @@ fn plan(tables: &[(&str, &str, usize, &[(&str, &str, bool)])], adopted: &[&str])
 
 fn timing(tables: &[&str]) -> Value {
     let mut spans = vec![json!({ "phase": "prepare", "from_seconds": 0.0, "seconds": 1.5 })];
-    for (at, name) in tables.iter().enumerate() {
-        spans.push(json!({ "phase": "copy", "table": name, "from_seconds": 1.5 + at as f64, "seconds": 3.0 }));
+    for (at, name) in (0_u32..).zip(tables) {
+        spans.push(json!({ "phase": "copy", "table": name, "from_seconds": 1.5 + f64::from(at), "seconds": 3.0 }));
     }
     spans.push(json!({ "phase": "link", "table": tables[0], "from_seconds": 9.0, "seconds": 2.0 }));
     spans.push(json!({ "phase": "finish", "from_seconds": 11.0, "seconds": 1.0 }));
@@ -193,12 +203,12 @@ pub(crate) fn hostile() -> Report {
     };
     let mut tables: Vec<(String, Value)> = names.iter().map(|name| rows(name)).collect();
     tables.push(table("lost", 0, json!({ "status": "missing", "errors": [names[0]] })));
-    let references: Vec<(&str, &str, bool)> = names[1..].iter().map(|name| (*name, names[0], false)).collect();
-    let planned: Vec<(&str, &str, usize, &[(&str, &str, bool)])> = names
+    let references: Vec<Reference<'_>> = names[1..].iter().map(|name| (*name, names[0], false)).collect();
+    let planned: Vec<Planned<'_>> = names
         .iter()
         .enumerate()
         .map(|(at, name)| {
-            let references: &[(&str, &str, bool)] = if at == 0 { &[] } else { &references };
+            let references: &[Reference<'_>] = if at == 0 { &[] } else { &references };
             (*name, *name, usize::from(at > 0), references)
         })
         .collect();
@@ -211,18 +221,13 @@ pub(crate) fn hostile() -> Report {
 
 /// A name as the page shows it.
 pub(crate) fn visible(name: &str) -> String {
-    let mut shown = String::new();
-    for letter in name.chars() {
-        match letter {
-            '\n' => shown.push('␊'),
-            '\t' => shown.push('␉'),
-            '\u{202e}' | '\u{2066}' | '\u{0}' | '\u{7}' | '\u{200b}' => {
-                shown.push_str(&format!("⟨U+{:04X}⟩", u32::from(letter)));
-            }
-            letter => shown.push(letter),
-        }
-    }
-    shown
+    let shown = |letter: char| match letter {
+        '\n' => "␊".to_owned(),
+        '\t' => "␉".to_owned(),
+        '\u{202e}' | '\u{2066}' | '\u{0}' | '\u{7}' | '\u{200b}' => format!("⟨U+{:04X}⟩", u32::from(letter)),
+        letter => letter.to_string(),
+    };
+    name.chars().map(shown).collect()
 }
 
 /// A run without a finding, and without anything to tell beside.
@@ -244,7 +249,7 @@ fn first_version() -> Report {
 fn many() -> Report {
     let names: Vec<String> = (0..120).map(|at| format!("table_{at}_of_a_large_project")).collect();
     let tables = names.iter().map(|name| table(name, 1_000, json!({}))).collect();
-    let references: Vec<Vec<(&str, &str, bool)>> = (0..names.len())
+    let references: Vec<Vec<Reference<'_>>> = (0..names.len())
         .map(|at| {
             if at < 20 {
                 Vec::new()
@@ -253,7 +258,7 @@ fn many() -> Report {
             }
         })
         .collect();
-    let planned: Vec<(&str, &str, usize, &[(&str, &str, bool)])> = names
+    let planned: Vec<Planned<'_>> = names
         .iter()
         .enumerate()
         .map(|(at, name)| (&**name, &**name, if at < 20 { 0 } else { 1 + at / 45 }, &*references[at]))

@@ -96,9 +96,9 @@ pub(crate) fn grids(diff: &ReportDiff) -> Vec<Grid> {
         row.push(arrow(status(table.status.before), status(table.status.after)));
         row.extend(
             [counts.source, counts.migrated, counts.skipped, counts.rejected]
-                .map(|pair| arrow(thousands(pair.before), thousands(pair.after))),
+                .map(|pair| arrow(&thousands(pair.before), &thousands(pair.after))),
         );
-        row.push(arrow(units::seconds(table.seconds.before), units::seconds(table.seconds.after)));
+        row.push(arrow(&units::seconds(table.seconds.before), &units::seconds(table.seconds.after)));
         row
     });
     let heads = vec!["table", "state", "read", "migrated", "skipped", "rejected", "took"];
@@ -128,8 +128,8 @@ fn count(pair: Pair<u64>) -> Vec<String> {
     vec![thousands(pair.before), thousands(pair.after), change]
 }
 
-fn arrow(before: String, after: String) -> String {
-    if before == after { after } else { format!("{before} → {after}") }
+fn arrow(before: &str, after: &str) -> String {
+    if before == after { after.to_owned() } else { format!("{before} → {after}") }
 }
 
 /// How many times as long the other took.
@@ -145,8 +145,8 @@ fn outcome(outcome: Outcome, dry_run: bool) -> String {
     format!("{}{dry}", super::outcome_words(outcome))
 }
 
-fn status(status: Option<TableStatus>) -> String {
-    status.map_or("not planned", super::grid::status_words).to_owned()
+fn status(status: Option<TableStatus>) -> &'static str {
+    status.map_or("not planned", super::grid::status_words)
 }
 
 /// The grid with its columns below each other.

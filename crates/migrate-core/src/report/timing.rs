@@ -177,7 +177,6 @@ impl Timeline {
 }
 
 impl Step {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "a fold over a slice passes references")]
     fn plus(self, other: &Self) -> Self {
         Self {
             rows: self.rows.saturating_add(other.rows),

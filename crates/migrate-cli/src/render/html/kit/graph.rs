@@ -294,7 +294,7 @@ mod tests {
             assert!(*x >= 0.0 && *y >= LOOP && x + NODE_WIDTH <= width && y + NODE_HEIGHT / 2.0 <= height);
             for (other, (other_x, other_y)) in &places {
                 let apart =
-                    (x - other_x).abs() >= NODE_WIDTH || (y - other_y).abs() >= (room(*at) + room(*other)) / 2.0;
+                    (x - other_x).abs() >= NODE_WIDTH || (y - other_y).abs() >= f64::midpoint(room(*at), room(*other));
                 assert!(at == other || apart, "{at:?} and {other:?}");
             }
         }

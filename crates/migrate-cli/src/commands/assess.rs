@@ -14,7 +14,7 @@ use migrate_core::{ErrorKind, Result, Source as _};
 
 use super::{AccessOptions, ProjectArguments, fail, source};
 use crate::environment::Environment;
-use crate::progress::Progress;
+use crate::feedback::Feedback;
 use crate::{exit, files, output, render, signals};
 
 /// Pages of each table that a sample reads.
@@ -122,9 +122,9 @@ async fn scan(
     }
     let plan = prospect.plan();
     let environment = Environment::read(project.folder())?;
-    let progress = Progress::new(quiet).map(Arc::new);
-    let observers = progress.clone().map(|progress| progress as Arc<dyn Observer>).into_iter().collect();
-    let observer: Arc<dyn Observer> = Arc::new(Fanout::new(observers));
+    let feedback = Feedback::new(quiet, None, plan);
+    feedback.estimate(plan, catalog);
+    let observer: Arc<dyn Observer> = Arc::new(Fanout::new(feedback.observers()));
     let stop = Stop::default();
     signals::listen(stop.clone());
     let source = source::bare(&environment, config, Some(plan), access)?;
@@ -139,9 +139,7 @@ async fn scan(
     }
     signals::until_stopped(&stop, source.check()).await?;
     let scanned = scan.run().await;
-    if let Some(progress) = &progress {
-        progress.finish();
-    }
+    feedback.ended();
     scanned.map(Some)
 }
 
@@ -154,7 +152,7 @@ fn write(folder: &Path, arguments: &AssessArguments, assessment: &Assessment, sh
         written.push(path);
     }
     if shown.json {
-        output::data(&serde_json::to_string_pretty(assessment).unwrap_or_default());
+        output::json(&serde_json::to_string_pretty(assessment).unwrap_or_default());
     } else if !shown.quiet {
         output::data(&render::assessment::text(assessment, output::width()));
     }

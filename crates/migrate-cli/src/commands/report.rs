@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{fail, help};
 use crate::output::OutputArguments;
-use crate::{exit, files, output, render};
+use crate::{VERSION, exit, files, output, render};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-report .migrate/20260101T120000000Z/report.json", ""),
@@ -22,7 +22,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// migrate-run writes it to .migrate/<run>/report.json, and as a page to report.html beside it; the run is named by the
 /// time it began. The exit code says whether the report could be shown, not what is in it.
 #[derive(Debug, Parser)]
-#[command(name = "migrate-report", version, max_term_width = 100)]
+#[command(name = "migrate-report", version = VERSION, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(disable_help_subcommand = true)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
@@ -88,6 +88,7 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
     match shown {
         // A page ends with its own line's end.
         Ok(text) if matches!(look.format, Format::Html) => output::data(text.trim_end()),
+        Ok(text) if matches!(look.format, Format::Json) => output::json(&text),
         Ok(text) => output::data(&text),
         Err(error) => return fail(&error, exit::of_setup(&error)),
     }

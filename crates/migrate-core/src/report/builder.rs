@@ -97,6 +97,8 @@ impl ReportBuilder {
             Event::Retried { .. } => timeline.retried(at),
             Event::RejectsTaken { .. }
             | Event::RowsChecked { .. }
+            | Event::TableCopied { .. }
+            | Event::ClosingStarted
             | Event::RowsWithdrawn { .. }
             | Event::TableFinished { .. } => {}
         }
@@ -176,6 +178,8 @@ impl Observer for ReportBuilder {
             Event::Retried { table: None, .. }
             | Event::PageRead { .. }
             | Event::RowsChecked { .. }
+            | Event::TableCopied { .. }
+            | Event::ClosingStarted
             | Event::LinkingStarted { .. } => {}
         }
     }

@@ -17,7 +17,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-discover", "this folder's project"),
     ("migrate-discover --init", "and a first migrate.toml"),
     ("migrate-discover --html", "assess it before anything moves"),
-    ("migrate-discover --scan sample", "the same from some rows, as text"),
+    ("migrate-discover --scan sample", "the same from some rows"),
     ("migrate-discover --config cms/migrate.toml", "another one: cms/catalog.json"),
     ("migrate-discover --quiet", "in a script: errors only"),
     ("migrate-discover --json | jq '.tables[].name'", ""),

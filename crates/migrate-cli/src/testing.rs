@@ -1,7 +1,7 @@
-//! How a report and an assessment are read and shown, as plain functions of their text: for fuzzing and the browser.
+//! How reports and assessments are read and shown, as plain functions: for fuzzing and the browser.
 
 use migrate_core::assess::Assessment;
-use migrate_core::report::Report;
+use migrate_core::report::{Report, ReportDiff};
 
 use crate::render;
 
@@ -14,6 +14,15 @@ pub fn show_report(text: &str, width: Option<usize>) -> Option<[String; 3]> {
     let report: Report = serde_json::from_str(text).ok()?;
     let page = render::html::report(&report).unwrap_or_else(|error| panic!("failed to {error}"));
     Some([render::text(&report, width), render::markdown(&report), page])
+}
+
+/// The page that `migrate-report diff` makes of two reports.
+///
+/// # Panics
+/// Where the template of the page is wrong.
+#[must_use]
+pub fn diff_page(before: &Report, after: &Report) -> String {
+    render::html::diff(&ReportDiff::of(before, after)).unwrap_or_else(|error| panic!("failed to {error}"))
 }
 
 /// What `migrate-discover` shows of an assessment, as text of this width and as HTML; none for what is no assessment.

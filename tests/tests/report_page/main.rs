@@ -72,6 +72,22 @@ async fn every_section_is_there_and_can_be_read() {
 }
 
 #[tokio::test]
+async fn two_runs_compared_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut browser = Browser::start().await.unwrap();
+    let page = migrate_cli::testing::diff_page(&reports::full(), &reports::hostile());
+    let file = written(&folder, "diff.html", &page);
+    for view in VIEWS {
+        browser.open(&file, view).await.unwrap();
+        assert_eq!(browser.audit().await.unwrap().faults(), Vec::<&String>::new(), "{view:?}");
+        assert_eq!(browser.complaints(), Vec::<String>::new(), "{view:?}");
+    }
+    let tables = texts(&mut browser, "#tables tbody th bdi").await;
+    let names = reports::hostile().tables.into_keys().chain(reports::full().tables.into_keys());
+    assert_eq!(tables, names.map(|name| reports::visible(&name)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn the_audit_finds_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let mut browser = Browser::start().await.unwrap();

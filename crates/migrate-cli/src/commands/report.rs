@@ -86,9 +86,8 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         (None, None) => return exit::USAGE,
     };
     match shown {
-        // A page ends with its own line's end.
-        Ok(text) if matches!(look.format, Format::Html) => output::data(text.trim_end()),
-        Ok(text) if matches!(look.format, Format::Json) => output::json(&text),
+        // Both are data for programs; a page ends with its own line's end.
+        Ok(text) if matches!(look.format, Format::Html | Format::Json) => output::json(text.trim_end()),
         Ok(text) => output::data(&text),
         Err(error) => return fail(&error, exit::of_setup(&error)),
     }

@@ -102,12 +102,12 @@ impl<'a> Sides<'a> {
     ) -> Result<Self> {
         let environment = Environment::read(project.folder())?;
         let source = source::bare(&environment, config, Some(plan), options.access)?;
-        let feedback = Feedback::new(options.quiet, options.events, plan);
         let run = RunConfig {
             max_rejects: options.max_rejects.or(plan.run.max_rejects),
             write_rate: options.write_rate.or(plan.run.write_rate),
             ..plan.run.clone()
         };
+        let feedback = Feedback::new(options.quiet, options.events, plan);
         let builder = Arc::new(ReportBuilder::start(tool, plan, dry_run).with_run(run));
         let mut observers: Vec<Arc<dyn Observer>> = vec![builder.clone()];
         observers.extend(feedback.observers());

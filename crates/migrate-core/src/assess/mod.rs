@@ -14,6 +14,7 @@ mod rows;
 mod scan;
 mod second;
 mod spool;
+mod waves;
 
 pub use estimate::{ClassEstimate, Estimate, RateClass, SinkScale};
 pub use finding::{Effect, FINDING_KINDS, Finding, FindingKind};

@@ -91,13 +91,12 @@ impl ReportBuilder {
         let mut timeline = self.timeline();
         match event {
             Event::TableStarted { table, .. } => timeline.began(at, table),
-            Event::PageRead { table, .. } => timeline.sign_of_life(at, table),
+            Event::PageRead { table, .. } | Event::TableCopied { table, .. } => timeline.sign_of_life(at, table),
             Event::BatchCommitted { table, delta, .. } => timeline.wrote(at, table, delta.read, delta.bytes),
             Event::LinkingStarted { table } => timeline.links(at, table),
             Event::Retried { .. } => timeline.retried(at),
             Event::RejectsTaken { .. }
             | Event::RowsChecked { .. }
-            | Event::TableCopied { .. }
             | Event::ClosingStarted
             | Event::RowsWithdrawn { .. }
             | Event::TableFinished { .. } => {}

@@ -159,7 +159,7 @@ impl Preparer {
 }
 
 /// A row's key.
-pub(super) fn key_of(table: &TableName, record: &Record) -> Result<SourceKey> {
+pub(crate) fn key_of(table: &TableName, record: &Record) -> Result<SourceKey> {
     record.key().map_err(|error| {
         Error::new(ErrorKind::Protocol, format!("read a row's key: {}", error.message)).with_context("table", table)
     })

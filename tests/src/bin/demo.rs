@@ -47,14 +47,23 @@ async fn demo(scenario: Scenario) -> Result<(), Failure> {
     println!("\n$ npx convex deploy   # here: into convex-local");
     project.deploy().await?;
     step(&project, "migrate-run", &["--quiet"], run_code)?;
-    std::fs::write(folder.join("report.json"), serde_json::to_string_pretty(&project.report()?)?)?;
+    keep_report(&project, &folder)?;
     println!("\n# Again: everything is there, so nothing is inserted and nothing changes.");
     step(&project, "migrate-run", &["--quiet"], run_code)?;
     expect_no_change(&project)?;
     println!("\n# And from the start, in a new run folder: every document is found unchanged.");
     step(&project, "migrate-run", &["--quiet", "--fresh"], run_code)?;
     expect_no_change(&project)?;
-    println!("\nreport: {}", folder.join("report.json").display());
+    println!("\nreport: {}", folder.join("report.html").display());
+    Ok(())
+}
+
+/// Puts the report of the first run beside the project, as JSON and as a page: the next runs write their own.
+fn keep_report(project: &Project, folder: &Path) -> Result<(), Failure> {
+    let run = project.newest_run()?;
+    for name in ["report.json", "report.html"] {
+        std::fs::copy(run.join(name), folder.join(name))?;
+    }
     Ok(())
 }
 

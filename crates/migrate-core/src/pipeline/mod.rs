@@ -29,6 +29,9 @@ use crate::source::Source;
 use crate::state::{Checkpoint, PartitionId, Progress, StateStore};
 use crate::stop::Stop;
 use crate::transform::Transform;
+pub(crate) use forward::Forward;
+pub(crate) use partitions::partition_count;
+pub(crate) use prepare::key_of;
 use run::{MakeTransform, Shared};
 
 /// A run of a plan from a source to a sink, on a state.

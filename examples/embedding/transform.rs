@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use convex_sink::{ConvexSettings, ConvexSink};
+use migrate_core::catalog::hex;
 use migrate_core::layer::{Bisect, Limit, Retry, RetryPolicy, Timeout};
 use migrate_core::plan::PlanTable;
 use migrate_core::record::{Record, RejectCode, RowError};
@@ -53,8 +54,7 @@ impl Transform for NoAddresses {
             match record.values.get_mut(position) {
                 Some(Value::Text(text)) => {
                     let digest = Sha256::digest(text.to_lowercase().as_bytes());
-                    let digest = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>();
-                    *text = format!("{digest}@example.invalid").into();
+                    *text = format!("{}@example.invalid", hex(&digest[..8])).into();
                 }
                 Some(value) if !value.is_nothing() => {
                     // A row that cannot be made safe is kept out; the message names no value.

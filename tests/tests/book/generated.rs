@@ -15,8 +15,11 @@ use serde_json::Value;
 
 use crate::{read, schema_page, source};
 
-/// The generated pages, with what makes them.
-const PAGES: &[(&str, fn() -> String)] = &[
+/// A page, and what makes it.
+type Generated = (&'static str, fn() -> String);
+
+/// The generated pages.
+const PAGES: &[Generated] = &[
     ("reference/settings.md", settings),
     ("reference/types.md", types),
     ("reference/errors.md", errors),

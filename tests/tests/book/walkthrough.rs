@@ -2,8 +2,8 @@
 //!
 //! `sql` blocks are run in the source, blocks after `<!-- file: NAME -->` are written to that file, other `toml` blocks
 //! are planned, and what `console` blocks show is run in a shell and compared. Addresses and keys come from the
-//! environment. Convex's own command is replaced: `npx convex deploy` by convex-local, `npx convex run` by a call of the
-//! same function. A block that cannot be run says why: `<!-- not run: … -->`.
+//! environment. One command is replaced: for `npx convex deploy`, convex-local takes the project's functions; any other
+//! `npx convex` is the official one. A block that cannot be run says why: `<!-- not run: … -->`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ use std::process::Command;
 use convex_sink::{CONVEX_RULES, generate};
 use futures::StreamExt as _;
 use migrate_core::plan::{ConfigError, build_plan, read_config};
-use migrate_tests::local_stack::{ConvexLocal, Supabase, SupabaseOptions};
+use migrate_tests::local_stack::{ConvexLocal, Supabase, SupabaseOptions, ensure_npm_packages};
 use migrate_tests::project::{Deployment, Profile, ProjectFolder, output};
 use supabase_source::{PostgresCatalog, PostgresSettings};
 use tempfile::TempDir;
@@ -24,26 +24,16 @@ use tempfile::TempDir;
 use crate::blocks::{Block, blocks, is_shown};
 use crate::{pages, source};
 
-/// `npx convex run FUNCTION ARGUMENTS`, as far as the pages use it.
-const NPX: &str = r#"#!/usr/bin/env node
-const [convex, run, path, args] = process.argv.slice(2);
-if (convex !== "convex" || run !== "run") throw new Error(`not known here: ${process.argv.slice(2).join(" ")}`);
-const { CONVEX_SELF_HOSTED_URL: url, CONVEX_SELF_HOSTED_ADMIN_KEY: key } = process.env;
-const response = await fetch(`${url}/api/mutation`, {
-  method: "POST",
-  headers: { "content-type": "application/json", authorization: `Convex ${key}` },
-  body: JSON.stringify({ path, args: JSON.parse(args), format: "json" }),
-});
-const answer = await response.json();
-if (answer.status !== "success") throw new Error(JSON.stringify(answer));
-console.log(JSON.stringify(answer.value, null, 2));
-"#;
+/// `npx`, which would look for the package in the project's folder: the official `convex`, of the version that is pinned.
+const NPX: &str = "#!/usr/bin/env bash\nshift\nexec node \"$PACKAGES/convex/bin/main.js\" \"$@\"\n";
 
 /// A reader with a project.
 struct Reader {
     project: ProjectFolder,
-    /// What goes before the others on the path.
+    /// What goes before the others on the path; also the home folder, so that nothing is read from the real one.
     tools: PathBuf,
+    /// The npm packages.
+    packages: PathBuf,
     supabase: Supabase,
     convex: Option<ConvexLocal>,
     /// Removed at the end.
@@ -59,11 +49,12 @@ impl Reader {
         fs::create_dir(&tools).unwrap();
         let npx = tools.join("npx");
         fs::write(&npx, NPX).unwrap();
-        fs::write(tools.join("package.json"), r#"{"type":"module"}"#).unwrap();
+        fs::write(root.join("package.json"), r#"{ "dependencies": { "convex": "*" } }"#).unwrap();
+        let packages = tokio::task::spawn_blocking(ensure_npm_packages).await.unwrap().unwrap().join("node_modules");
         fs::set_permissions(&npx, fs::Permissions::from_mode(0o755)).unwrap();
         let project = ProjectFolder::new(&root, Profile::Own).await.unwrap();
         let supabase = Supabase::start(SupabaseOptions::default()).await.unwrap();
-        Self { project, tools, supabase, convex: None, _folder: folder }
+        Self { project, tools, packages, supabase, convex: None, _folder: folder }
     }
 
     async fn sql(&self, block: &Block) {
@@ -98,6 +89,7 @@ impl Reader {
         shell.args(["-o", "pipefail", "-c", &format!("exec 2>&1; {line}")]);
         shell.current_dir(self.project.path()).env("PATH", path).env("COLUMNS", "100");
         shell.env("SUPABASE_DB_URL", self.supabase.database_url());
+        shell.env("PACKAGES", &self.packages).env("HOME", &self.tools);
         for (name, value) in program.get_envs() {
             shell.env(name, value.unwrap_or_default());
         }

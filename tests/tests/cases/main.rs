@@ -181,7 +181,10 @@ fn configurations_are_valid_by_the_json_schema() {
     }
     for example in listed(&root.join("examples")) {
         let path = root.join("examples").join(&example).join("migrate.toml");
-        configurations.push((example, fs::read_to_string(path).unwrap()));
+        // Programs that embed the library are no projects.
+        if path.exists() {
+            configurations.push((example, fs::read_to_string(path).unwrap()));
+        }
     }
     for (name, text) in configurations {
         let json: serde_json::Value = match toml::from_str(&text) {

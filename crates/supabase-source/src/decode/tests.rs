@@ -187,8 +187,8 @@ fn a_cut_body_is_not_a_short_page() {
 #[test]
 fn the_fast_way_reads_the_usual_forms() {
     let columns = [("id", "int32"), ("t", "text"), ("n", "numeric"), ("b", "boolean"), ("j", "jsonb"), ("a", "text[]")];
-    let names = columns.map(|(name, _)| name);
-    let read = TableRead::new(&table(1, &columns), &fields(&names), &fields(&["id"])).unwrap();
+    let all = columns.map(|(name, _)| name);
+    let read = TableRead::new(&table(1, &columns), &fields(&all), &fields(&["id"])).unwrap();
     let named: Vec<&str> = read.columns.iter().map(|column| column.answered_as.as_str()).collect();
     let body = |values: [&str; 6]| {
         let fields: Vec<String> = named.iter().zip(values).map(|(name, value)| format!("\"{name}\":{value}")).collect();

@@ -6,6 +6,7 @@ mod forward;
 mod link;
 mod partitions;
 mod prepare;
+mod read_ahead;
 mod references;
 mod replay;
 mod run;
@@ -29,7 +30,12 @@ use crate::source::Source;
 use crate::state::{Checkpoint, PartitionId, Progress, StateStore};
 use crate::stop::Stop;
 use crate::transform::Transform;
-use run::{MakeTransform, Shared};
+pub(crate) use batch::Prepared;
+pub(crate) use partitions::ranges;
+pub(crate) use prepare::Preparer;
+pub(crate) use read_ahead::PageReader;
+use run::Shared;
+pub(crate) use run::{MakeTransform, chain};
 
 /// A run of a plan from a source to a sink, on a state.
 ///

@@ -12,6 +12,7 @@ const VERBS: &[(&str, &str)] = &[
     ("plan", "Write plan.json and the Convex functions; offline"),
     ("run", "Migrate, or go on where the last run stopped"),
     ("replay", "Send rejected rows through the plan again"),
+    ("verify", "Compare what is in Convex with Supabase's rows"),
     ("report", "Show the report of a run"),
     ("schema", "Write the JSON Schemas of all files"),
 ];
@@ -22,6 +23,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("npx convex deploy", "3. deploy the functions it made"),
     ("migrate run --dry-run", "4. try everything, write nothing"),
     ("migrate run", "5. migrate"),
+    ("migrate verify", "6. prove that all of it is there"),
 ];
 
 const ARGUMENTS: &str = "arguments";

@@ -5,6 +5,7 @@ use migrate_core::Result;
 use migrate_core::catalog::Catalog;
 use migrate_core::plan::{MigrateConfig, Plan};
 use migrate_core::report::Report;
+use migrate_core::verify::Verification;
 use schemars::{Schema, schema_for};
 
 use super::doctor::Diagnosis;
@@ -12,11 +13,12 @@ use super::{fail, help};
 use crate::{exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("migrate-schema", "jsonschemas/migrate.schema.json and four more"),
+    ("migrate-schema", "jsonschemas/migrate.schema.json and five more"),
     ("migrate-schema editor/schemas", "the same in another folder"),
 ];
 
-/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json, report.json and migrate-doctor --json
+/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json, report.json, verify.json and
+/// migrate-doctor --json
 ///
 /// An editor completes and checks migrate.toml once its first line names the schema:
 /// `#:schema jsonschemas/migrate.schema.json`.
@@ -37,12 +39,13 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
 }
 
 fn write(arguments: &Arguments) -> Result<()> {
-    let schemas: [(&str, Schema); 5] = [
+    let schemas: [(&str, Schema); 6] = [
         ("migrate", schema_for!(MigrateConfig)),
         ("catalog", schema_for!(Catalog)),
         ("plan", schema_for!(Plan)),
         ("report", schema_for!(Report)),
         ("diagnosis", schema_for!(Diagnosis)),
+        ("verification", schema_for!(Verification)),
     ];
     for (name, schema) in schemas {
         let path = arguments.folder.join(format!("{name}.schema.json"));

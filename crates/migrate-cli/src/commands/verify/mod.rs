@@ -1,0 +1,179 @@
+//! `migrate-verify`: source against sink.
+
+mod text;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Parser, ValueEnum};
+use migrate_core::names::TableName;
+use migrate_core::plan::{MigrateConfig, Plan};
+use migrate_core::verify::{Level, Verdict, Verifier};
+use migrate_core::{Result, Source as _};
+
+use super::sides::{RunOptions, Sides, refuse_drift};
+use super::{AccessOptions, ProjectArguments, fail, help};
+use crate::progress::Progress;
+use crate::run_folder::VerifyFolder;
+use crate::{exit, files, output, signals};
+
+const EXAMPLES: &[(&str, &str)] = &[
+    ("migrate-verify", "compare every row with its document"),
+    ("migrate-verify --level counts", "count rows and documents only"),
+    ("migrate-verify --tables orders,order_lines", "these tables only"),
+    ("migrate-verify --exclusive", "nothing else may be in the tables"),
+    ("migrate-verify --show-values", "also show the values that differ"),
+    ("migrate-verify --json --quiet > verify.json", "in a script"),
+];
+
+const CODES: &[u8] = &[exit::OK, exit::UNEXPECTED, exit::USAGE, exit::SETUP, exit::INTERRUPTED, exit::DIFFERENT];
+
+/// Compares what is in Convex with what the plan makes of Supabase's rows
+///
+/// Nothing that a run noted is trusted: both sides are read again. Every row goes through the plan's rules, and must
+/// have exactly one document with exactly these values; every reference must lead to the document of its row. Rows that
+/// the plan rejects or leaves out are found to be so anew; they are counted, and are no differences.
+///
+/// It writes nothing but verify.json, in the newest run's folder. It is for a migration at its end: rows or documents
+/// that change meanwhile are differences, and so are legacy ids that were scrubbed. A verification that was stopped goes
+/// on at the tables that it had not compared.
+///
+/// Needs the settings of migrate-run; the key must be allowed to read data (deployment:data:view).
+#[derive(Debug, Parser)]
+#[command(name = "migrate-verify", version, max_term_width = 100)]
+#[command(after_long_help = help::after(EXAMPLES, CODES))]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    project: ProjectArguments,
+    /// How closely to compare
+    #[arg(long, value_enum, default_value_t = LevelArgument::Full, value_name = "LEVEL")]
+    level: LevelArgument,
+    /// Only these tables, by their names in Supabase
+    #[arg(long, value_delimiter = ',', value_name = "TABLE,…")]
+    tables: Vec<TableName>,
+    /// Count documents without a row's key, and fields outside the plan, as differences
+    ///
+    /// For tables that hold nothing but what the migration wrote.
+    #[arg(long)]
+    exclusive: bool,
+    /// Show the values that differ; they are personal data
+    #[arg(long)]
+    show_values: bool,
+    /// Describe so many differences of each table; all are counted
+    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    differences: usize,
+    /// Begin anew where a verification was stopped
+    #[arg(long)]
+    fresh: bool,
+    /// Write the verification to this file, instead of the newest run's folder
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print the verification as JSON, instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
+    #[command(flatten)]
+    access: AccessOptions,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LevelArgument {
+    /// Count rows and documents
+    Counts,
+    /// Compare every row with its document, field by field
+    Full,
+}
+
+impl From<LevelArgument> for Level {
+    fn from(level: LevelArgument) -> Self {
+        match level {
+            LevelArgument::Counts => Self::Counts,
+            LevelArgument::Full => Self::Full,
+        }
+    }
+}
+
+/// A verification that can begin.
+struct Prepared {
+    verifier: Verifier,
+    folder: VerifyFolder,
+    progress: Option<Arc<Progress>>,
+}
+
+pub(super) async fn main(arguments: Arguments) -> u8 {
+    let (config, _) = match arguments.project.read() {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
+    let Prepared { verifier, folder, progress } = match prepare(&arguments, &config).await {
+        Ok(prepared) => prepared,
+        Err(error) => return fail(&error, exit::of_setup(&error)),
+    };
+    let (verification, result) = verifier.run().await;
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    let mut code = match (&result, verification.verdict) {
+        (Err(error), _) => exit::of_run(error),
+        (Ok(()), Verdict::Same) => exit::OK,
+        (Ok(()), _) => exit::DIFFERENT,
+    };
+    let file = arguments.out.clone().unwrap_or_else(|| folder.file());
+    if let Err(error) = files::write_json(&file, &verification) {
+        code = fail(&error, exit::of_run(&error));
+    }
+    if arguments.json {
+        output::data(&serde_json::to_string_pretty(&verification).unwrap_or_default());
+    } else {
+        output::data(&text::text(&verification, output::width()));
+    }
+    output::note(&format!("verification: {}", file.display()));
+    if let Err(error) = &result {
+        output::failure(error);
+        if code == exit::INTERRUPTED {
+            output::note("the same command goes on where this one stopped");
+        }
+    }
+    code
+}
+
+/// Everything up to the first row: files, keys, both sides' checks, and the folder.
+async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepared> {
+    let project = &arguments.project;
+    let plan: Plan = files::read_current(&project.plan(), "migrate-plan")?;
+    let options = RunOptions {
+        max_rejects: None,
+        fail_fast: false,
+        json: arguments.json,
+        quiet: arguments.quiet,
+        yes: true,
+        write_rate: None,
+        access: arguments.access,
+    };
+    let tool = concat!("migrate-verify ", env!("CARGO_PKG_VERSION"));
+    let sides = Sides::connect(tool, project, &options, config, &plan, true, false)?;
+    let convex = Arc::new(sides.convex()?);
+    signals::listen(sides.stop.clone());
+    signals::until_stopped(&sides.stop, async {
+        sides.source.check().await?;
+        refuse_drift(project, &plan, &*sides.source).await
+    })
+    .await?;
+    let folder = VerifyFolder::open(project.folder())?;
+    let Sides { source, observer, progress, stop, .. } = sides;
+    let mut verifier = Verifier::new(plan.clone(), source, convex.clone(), convex, folder.path())
+        .tool(tool)
+        .level(arguments.level.into())
+        .exclusive(arguments.exclusive)
+        .show_values(arguments.show_values)
+        .differences(arguments.differences)
+        .fresh(arguments.fresh)
+        .observer(observer)
+        .with_stop(stop);
+    if !arguments.tables.is_empty() {
+        verifier = verifier.tables(arguments.tables.iter().cloned());
+    }
+    Ok(Prepared { verifier, folder, progress })
+}

@@ -247,7 +247,7 @@ impl Running<'_> {
         let function = match function {
             Known::Deployed(function) => function,
             Known::System(query) => {
-                return query.run(&self.shared.state(), args, self.request.format).map(|value| value.to_string());
+                return query.run(&mut self.shared.state(), args, self.request.format);
             }
         };
         let reading = Reading {

@@ -75,10 +75,7 @@ impl ProjectFolder {
     /// # Errors
     /// When there is none.
     pub fn newest_run(&self) -> Result<PathBuf> {
-        let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to find a run: {error}"));
-        let runs = std::fs::read_dir(self.path.join(".migrate")).map_err(|error| failed(&error))?;
-        let newest = runs.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir()).max();
-        newest.ok_or_else(|| failed(&"there is none"))
+        newest_run(&self.path)
     }
 
     /// The report of the newest run.
@@ -91,6 +88,27 @@ impl ProjectFolder {
         let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
         serde_json::from_str(&text).map_err(|error| failed(&error))
     }
+}
+
+/// The folders of all runs of a project, oldest first.
+///
+/// # Errors
+/// When it never had one.
+pub fn runs(project: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error: std::io::Error| Error::new(format!("failed to list the runs: {error}"));
+    let entries = std::fs::read_dir(project.join(".migrate")).map_err(failed)?;
+    let paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>();
+    let mut runs: Vec<PathBuf> = paths.map_err(failed)?.into_iter().filter(|path| path.is_dir()).collect();
+    runs.sort();
+    Ok(runs)
+}
+
+/// The folder of the newest run of a project.
+///
+/// # Errors
+/// When there is none.
+pub fn newest_run(project: &Path) -> Result<PathBuf> {
+    runs(project)?.pop().ok_or_else(|| Error::new("failed to find a run: there is none".to_owned()))
 }
 
 /// Runs a program to its end and takes what it prints.

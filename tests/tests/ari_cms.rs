@@ -250,10 +250,10 @@ fn differ(table: &str, id: &str, wanted: &Value, actual: &Value, differences: &m
 
 /// The folders of all runs, oldest first.
 fn runs(project: &Project) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(project.folder().join(".migrate")).into_iter().flatten();
-    let mut runs: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
-    runs.sort();
-    runs
+    if !project.folder().join(".migrate").exists() {
+        return Vec::new();
+    }
+    migrate_tests::project::runs(project.folder()).unwrap()
 }
 
 /// The keys in the newest run's file of rejects.

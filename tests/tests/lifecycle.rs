@@ -9,7 +9,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 use migrate_tests::convex_bench::{ConvexBench, ConvexBenchOptions, Fault, FaultKind, FaultPlan};
-use migrate_tests::project::Profile;
+use migrate_tests::project::{self, Profile};
 use migrate_tests::torture::trial::REJECTS_LEFT;
 use migrate_tests::torture::{Size, Stage, Target, Trial};
 
@@ -70,10 +70,7 @@ async fn refused(trial: &mut Trial<'_>, code: i32, says: &[&str]) {
 }
 
 fn runs(trial: &Trial<'_>) -> Vec<PathBuf> {
-    let entries = fs::read_dir(trial.folder().join(".migrate")).unwrap();
-    let mut runs: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
-    runs.sort();
-    runs
+    project::runs(trial.folder()).unwrap()
 }
 
 fn state(trial: &Trial<'_>) -> PathBuf {

@@ -11,14 +11,18 @@ use crate::output;
 /// # Errors
 /// `Unconfirmed` when another word is typed, and when nobody can be asked.
 pub(crate) fn ask(question: &str, word: &str, action: &str, remedy: &str) -> Result<()> {
-    let refused = || Error::new(ErrorKind::Unconfirmed, action).with_remedy(remedy);
+    if is_typed(&format!("{question} "), word) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Unconfirmed, action).with_remedy(remedy))
+}
+
+/// Whether `word` is typed at the terminal when it is asked for, behind `question`; false where nobody can be asked.
+pub(crate) fn is_typed(question: &str, word: &str) -> bool {
     if !stdin().is_terminal() {
-        return Err(refused());
+        return false;
     }
-    output::note(&format!("{question} Type `{word}` to go on:"));
+    output::note(&format!("{question}Type `{word}` to go on:"));
     let mut answer = String::new();
-    match stdin().read_line(&mut answer) {
-        Ok(_) if answer.trim() == word => Ok(()),
-        _ => Err(refused()),
-    }
+    stdin().read_line(&mut answer).is_ok() && answer.trim() == word
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use migrate_core::catalog::{Catalog, TableSchema};
 use migrate_core::names::{FieldName, SourceKey, TableName};
-use migrate_core::record::{Record, RecordShape};
+use migrate_core::record::Record;
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
 use migrate_core::{Error, ErrorKind, Result, Source};
 
@@ -22,7 +22,7 @@ use crate::partition::Ranges;
 use crate::place::{PlaceRead, Windows};
 use crate::query::{Filter, ReadQuery, keyset_queries, quote};
 use crate::settings::SupabaseSettings;
-use crate::table_read::TableRead;
+use crate::table_read::{TableRead, columns_with_key};
 use crate::{discover, fetch};
 
 /// By table, columns and key.
@@ -335,15 +335,8 @@ impl Source for SupabaseSource {
         }
         let row_key = self.table(table).await?.row_key();
         let key = row_key.fields();
-        let hidden = key.iter().filter(|column| !columns.contains(column));
-        let all: Arc<[FieldName]> = columns.iter().chain(hidden).cloned().collect();
-        let read = self.prepare(table, &all, &key.into()).await?;
-        let is_whole = all.len() == columns.len();
-        let shape = Arc::new(RecordShape {
-            table: table.clone(),
-            fields: columns.to_vec(),
-            key: if is_whole { read.shape.key.clone() } else { Vec::new() },
-        });
+        let read = self.prepare(table, &columns_with_key(columns, key), &key.into()).await?;
+        let shape = read.shape_of(columns);
         fetch::fetch(&self.client, &read, &shape, keys).await
     }
 }

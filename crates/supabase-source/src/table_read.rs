@@ -125,10 +125,27 @@ impl TableRead {
         })
     }
 
+    /// The shape of records of `columns` alone, which this read begins with; what [`columns_with_key`] added is left out.
+    /// Their key is known where the columns hold all of it.
+    pub(crate) fn shape_of(&self, columns: &[FieldName]) -> Arc<RecordShape> {
+        let is_whole = self.shape.fields.len() == columns.len();
+        Arc::new(RecordShape {
+            table: self.shape.table.clone(),
+            fields: columns.to_vec(),
+            key: if is_whole { self.shape.key.clone() } else { Vec::new() },
+        })
+    }
+
     /// Whether a column holds instants, whose text depends on the session's time zone.
     pub(crate) fn has_instants(&self) -> bool {
         self.columns.iter().any(|column| column.source_type.scalar == ScalarKind::TimestampTz)
     }
+}
+
+/// What is read of rows that are looked up by `key`: `columns`, and behind them those of the key that are not among them.
+pub(crate) fn columns_with_key(columns: &[FieldName], key: &[FieldName]) -> Arc<[FieldName]> {
+    let hidden = key.iter().filter(|column| !columns.contains(column));
+    columns.iter().chain(hidden).cloned().collect()
 }
 
 /// The type of a system column that a table has and a view has not (Postgres documentation, "System Columns"). Both

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Parser;
 use migrate_tests::local_stack::{Error, Result};
 use migrate_tests::project::Profile;
-use migrate_tests::torture::trial::REJECTS_LEFT;
-use migrate_tests::torture::{Differences, End, Size, Stage, Target, Trial, run_with_faults};
+use migrate_tests::torture::{Differences, End, Size, Stage, Target, Trial, Undisturbed, run_with_faults};
 
 /// How much of everything; a tenth of it with `--quick`.
 const KILLS: u64 = 200;
@@ -70,7 +69,7 @@ async fn torture(arguments: &Arguments, share: u64, figures: &mut Figures) -> Re
     let started = Instant::now();
     eprintln!("building the programs and filling Postgres …");
     let full = Stage::open(Size::FULL, Profile::Own).await?;
-    let (expected, span) = undisturbed(&full).await?;
+    let Undisturbed { end: expected, elapsed: span, .. } = full.undisturbed().await?;
     eprintln!("{:>5} s: kills, {} rows each", started.elapsed().as_secs(), Size::FULL.rows());
     while figures.kills < KILLS / share {
         let mut trial = Trial::new(&full, Target::bench().await?)?;
@@ -78,7 +77,7 @@ async fn torture(arguments: &Arguments, share: u64, figures: &mut Figures) -> Re
         take_stock(&trial, &expected, figures).await?;
     }
     let small = Stage::open(Size::SMALL, Profile::Own).await?;
-    let (expected, span) = undisturbed(&small).await?;
+    let Undisturbed { end: expected, elapsed: span, .. } = small.undisturbed().await?;
     eprintln!("{:>5} s: kills where the generated functions run", started.elapsed().as_secs());
     let wanted = figures.kills + KILLS_OF_REAL_FUNCTIONS / share;
     while figures.kills < wanted {
@@ -97,16 +96,6 @@ async fn torture(arguments: &Arguments, share: u64, figures: &mut Figures) -> Re
     }
     eprintln!("{:>5} s: done", started.elapsed().as_secs());
     Ok(())
-}
-
-/// A run that nothing disturbs: its end, and how long it takes.
-async fn undisturbed(stage: &Stage) -> Result<(End, Duration)> {
-    let mut trial = Trial::new(stage, Target::bench().await?)?;
-    let (status, elapsed) = trial.run(&["--quiet"]).await?;
-    if status.code() != Some(REJECTS_LEFT) {
-        return Err(Error::new(format!("migrate-run ended with {status}:\n{}", trial.printed())));
-    }
-    Ok((trial.end().await?, elapsed))
 }
 
 /// Counts what a trial ended with, which is what an undisturbed run ends with.

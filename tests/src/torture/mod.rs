@@ -6,4 +6,4 @@ pub mod trial;
 
 pub use faults::{Disturbed, run_with_faults};
 pub use rows::{Differences, Expected, Size};
-pub use trial::{End, Stage, Target, Trial};
+pub use trial::{End, Stage, Target, Trial, Undisturbed};

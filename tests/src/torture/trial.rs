@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Output};
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::rows::{self, CANARY, Differences, Expected, Size, TABLES};
 use crate::convex_bench::{ConvexBench, ConvexBenchOptions};
 use crate::local_stack::{ConvexLocal, Error, Result, Supabase, SupabaseOptions};
-use crate::project::{Deployment, Profile, ProjectFolder, output};
+use crate::project::{Deployment, Profile, ProjectFolder, newest_run, output};
 
 /// Pages, batches and tables that no limit divides evenly.
 pub(super) const CONFIGURATION: &str = "
@@ -83,6 +83,19 @@ impl Stage {
         &self.expected
     }
 
+    /// Migrates once without disturbance, into convex-bench.
+    ///
+    /// # Errors
+    /// When the run does not end as a run with rejects does.
+    pub async fn undisturbed(&self) -> Result<Undisturbed> {
+        let mut trial = Trial::new(self, Target::bench().await?)?;
+        let (status, elapsed) = trial.run(&["--quiet"]).await?;
+        if status.code() != Some(REJECTS_LEFT) {
+            return Err(Error::new(format!("migrate-run ended with {status}:\n{}", trial.printed())));
+        }
+        Ok(Undisturbed { end: trial.end().await?, idle_writes: trial.target.written_again(), elapsed })
+    }
+
     /// The project's source.
     #[must_use]
     pub fn supabase(&self) -> &Supabase {
@@ -94,6 +107,17 @@ impl Stage {
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
+}
+
+/// How a run went that nothing disturbed.
+#[derive(Debug)]
+pub struct Undisturbed {
+    /// What there was in the end.
+    pub end: End,
+    /// Records that were sent although their document was so already.
+    pub idle_writes: u64,
+    /// How long it took.
+    pub elapsed: Duration,
 }
 
 /// Where a trial writes.
@@ -276,7 +300,7 @@ impl<'a> Trial<'a> {
     /// # Errors
     /// When a file is missing or the target is gone.
     pub async fn end(&self) -> Result<End> {
-        let run = self.newest_run()?;
+        let run = newest_run(self.folder.path())?;
         let mut rejects: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         let mut found: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
         for (source, sink) in TABLES {
@@ -295,12 +319,6 @@ impl<'a> Trial<'a> {
         let text = fs::read_to_string(run.join("report.json")).map_err(failed("read the report"))?;
         let report = serde_json::from_str(&text).map_err(|error| Error::new(error.to_string()))?;
         Ok(End { report: lasting(&report), rejects, differences, secrets: self.secrets()? })
-    }
-
-    fn newest_run(&self) -> Result<PathBuf> {
-        let runs = fs::read_dir(self.folder.path().join(".migrate")).map_err(failed("list the runs"))?;
-        let folders = runs.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_dir());
-        folders.max().ok_or_else(|| Error::new("there is no run".to_owned()))
     }
 
     /// Counts files and outputs that hold a key, and those that hold a row's value and must not.

@@ -15,7 +15,7 @@ use migrate_core::{Error, ErrorKind, Result, Sink};
 use tempfile::TempDir;
 
 use super::sides::Sides;
-use crate::output;
+use crate::{confirm, output};
 
 /// The file in which an import is remembered until it is finished.
 const IMPORT_FILE: &str = "import.json";
@@ -301,13 +301,7 @@ impl Snapshot {
         }
         output::note(summary);
         let word = if self.mode == ImportMode::Append { "append" } else { "replace" };
-        if !std::io::stdin().is_terminal() {
-            return false;
-        }
-        output::note(&format!("Type `{word}` to go on:"));
-        let mut answer = String::new();
-        let _ = std::io::stdin().read_line(&mut answer);
-        answer.trim() == word
+        confirm::is_typed("", word)
     }
 
     fn note(&self, text: &str) {

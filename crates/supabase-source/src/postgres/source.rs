@@ -7,7 +7,7 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use migrate_core::catalog::{Catalog, TableSchema, TableState};
 use migrate_core::names::{FieldName, SourceKey, TableName};
-use migrate_core::record::{Record, RecordShape};
+use migrate_core::record::Record;
 use migrate_core::source::{KeyRange, Page, PageRequest};
 use migrate_core::{Error, ErrorKind, Result, Source};
 use secrecy::ExposeSecret as _;
@@ -23,6 +23,7 @@ use super::{PostgresCatalog, PostgresSettings, filter_sql, lookup, pooler, range
 use crate::errors::grant_statement;
 use crate::filter::RowFilter;
 use crate::partition::block_ranges;
+use crate::table_read::columns_with_key;
 
 /// By table, columns and key.
 type Prepared = HashMap<(TableName, Arc<[FieldName]>, Arc<[FieldName]>), Arc<TableCopy>>;
@@ -353,15 +354,8 @@ impl Source for PostgresSource {
         }
         let row_key = self.table(table).await?.row_key();
         let key = row_key.fields();
-        let hidden = key.iter().filter(|column| !columns.contains(column));
-        let all: Arc<[FieldName]> = columns.iter().chain(hidden).cloned().collect();
-        let copy = self.prepare(table, &all, &key.into()).await?;
-        let is_whole = all.len() == columns.len();
-        let shape = Arc::new(RecordShape {
-            table: table.clone(),
-            fields: columns.to_vec(),
-            key: if is_whole { copy.read.shape.key.clone() } else { Vec::new() },
-        });
+        let copy = self.prepare(table, &columns_with_key(columns, key), &key.into()).await?;
+        let shape = copy.read.shape_of(columns);
         let mut seat = self.seat(self.copies.short_place().await?).await?;
         let found = lookup::fetch(&copy, &shape, keys, &mut seat.reader, &self.address).await?;
         seat.leave();

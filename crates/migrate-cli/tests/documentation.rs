@@ -40,3 +40,12 @@ fn every_example_can_be_read() {
         }
     }
 }
+
+#[test]
+fn every_kind_of_difference_is_told() {
+    let page = include_str!("../../../docs/verify.md");
+    for (_, kind, means) in migrate_core::verify::DIFFERENCE_KINDS {
+        let row = format!("| `{kind}` | {means} |");
+        assert!(page.contains(&row), "docs/verify.md lacks:\n{row}");
+    }
+}

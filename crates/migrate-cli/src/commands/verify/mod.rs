@@ -18,7 +18,7 @@ use crate::run_folder::VerifyFolder;
 use crate::{exit, files, output, signals};
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("migrate-verify", "compare every row with its document"),
+    ("migrate-verify", "compare every row"),
     ("migrate-verify --level counts", "count rows and documents only"),
     ("migrate-verify --tables orders,order_lines", "these tables only"),
     ("migrate-verify --exclusive", "nothing else may be in the tables"),
@@ -60,10 +60,10 @@ pub(super) struct Arguments {
     #[arg(long)]
     show_values: bool,
     /// Describe so many differences of each table; all are counted
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(long, value_name = "COUNT", default_value_t = 20, hide_short_help = true)]
     differences: usize,
     /// Begin anew where a verification was stopped
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     fresh: bool,
     /// Write the verification to this file, instead of the newest run's folder
     #[arg(long, value_name = "FILE")]

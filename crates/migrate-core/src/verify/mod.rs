@@ -20,6 +20,8 @@ mod run;
 mod sink_side;
 mod source_side;
 mod spool;
+mod spooled_documents;
+mod spooled_keys;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;

@@ -17,7 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::{SinkId, SourceKey, TableName};
 use crate::observe::{Event, Observer};
 use crate::pipeline::MakeTransform;
-use crate::plan::{Plan, PlanTable};
+use crate::plan::{Plan, PlanReference, PlanTable};
 use crate::resolve::IdResolver;
 use crate::sink::Sink;
 use crate::source::Source;
@@ -94,11 +94,11 @@ pub(super) fn needed(plan: &Plan, places: &HashMap<TableName, usize>, selected: 
     let mut needed: HashSet<usize> = selected.iter().copied().collect();
     for table in selected.iter().filter_map(|&place| plan.tables.get(place)) {
         let references = table.fields.iter().filter_map(|field| field.reference());
-        needed.extend(references.flat_map(|reference| reference.tables()).filter_map(|name| places.get(name).copied()));
+        needed.extend(references.flat_map(PlanReference::tables).filter_map(|name| places.get(name).copied()));
     }
     // A natural key of an adopted parent may refer to a table that is migrated.
     for field in plan.adopted.iter().flat_map(|table| &table.natural_key) {
-        let tables = field.reference().into_iter().flat_map(|reference| reference.tables());
+        let tables = field.reference().into_iter().flat_map(PlanReference::tables);
         needed.extend(tables.filter_map(|name| places.get(name).copied()));
     }
     let mut needed: Vec<usize> = needed.into_iter().collect();

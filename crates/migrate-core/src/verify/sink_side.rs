@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::aggregate::Aggregates;
 use super::canonical::Hasher;
 use super::run::Shared;
-use super::spool::{Line, SinkSide, Sum};
+use super::spooled_documents::{Line, SinkSide, Sum};
 use super::{Document, DocumentPage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
@@ -132,7 +132,7 @@ fn hash_page(
 ) -> Result<Hashed> {
     let layout = shared.layout(place)?;
     let mut hasher = Hasher::new(layout, shared.spool.salt);
-    let mut hashed = Hashed {
+    let mut part = Hashed {
         lines: Vec::with_capacity(documents.len()),
         sums: Aggregates::new(layout.len()),
         unplanned: HashMap::new(),
@@ -151,17 +151,17 @@ fn hash_page(
             own.push(None);
         }
         for key in own {
-            let sums = if key.is_some() { &mut hashed.sums } else { &mut foreign };
+            let sums = if key.is_some() { &mut part.sums } else { &mut foreign };
             let hash = hasher.hash(key.as_ref(), &arranged.values, sums);
             if key.is_some() {
                 for name in &arranged.unplanned {
-                    *hashed.unplanned.entry(name.to_string()).or_default() += 1;
+                    *part.unplanned.entry(name.to_string()).or_default() += 1;
                 }
             }
-            hashed.lines.push(Line { id: id.clone(), key, hash });
+            part.lines.push(Line { id: id.clone(), key, hash });
         }
     }
-    Ok(hashed)
+    Ok(part)
 }
 
 /// A sink whose pages do not lead on would be read for ever.

@@ -9,7 +9,7 @@ use super::aggregate::Aggregates;
 use super::canonical::Hasher;
 use super::layout::Layout;
 use super::run::Shared;
-use super::spool::{Kept, Sum};
+use super::spooled_documents::{Kept, Sum};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, KeySpace, SourceKey};
 use crate::pipeline::{PageReader, Prepared, Preparer, chain, ranges};
@@ -134,7 +134,9 @@ pub(super) async fn compare_rows(shared: &Arc<Shared>, place: usize, seen: &Arc<
         done.insert(at, found);
     }
     let mut all = Found::new(shared.layout(place)?.len());
-    done.into_values().for_each(|found| all.merge(found));
+    for found in done.into_values() {
+        all.merge(found);
+    }
     all.first.truncate(shared.limit);
     Ok(all)
 }

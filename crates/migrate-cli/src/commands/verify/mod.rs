@@ -39,6 +39,7 @@ const CODES: &[u8] = &[exit::OK, exit::UNEXPECTED, exit::USAGE, exit::SETUP, exi
 /// on at the tables that it had not compared.
 ///
 /// Needs the settings of migrate-run; the key must be allowed to read data (deployment:data:view).
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-verify", version, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, CODES))]

@@ -36,6 +36,7 @@ mod fault;
 mod functions;
 mod import;
 mod limits;
+mod listing;
 mod protocol;
 mod server;
 mod store;

@@ -17,10 +17,6 @@ const FIRST_CREATION_TIME: f64 = 1_767_225_600_000.0;
 /// A look-up returns no more matches than tell one document from several.
 const MAX_MATCHES: usize = 2;
 
-/// What one page of a table's documents has at most.
-const PAGE_DOCUMENTS: usize = 10_000;
-const PAGE_BYTES: usize = 5 << 20;
-
 /// The part of an id that differs within a table.
 pub(super) type Internal = [u8; 16];
 
@@ -53,7 +49,7 @@ pub(super) struct Table {
     pub(super) version: u64,
     indexes: HashMap<String, TableIndex>,
     /// All documents in order of creation, for pages of them; made anew when the table has changed since.
-    listing: Option<(u64, Vec<Internal>)>,
+    pub(super) listing: Option<(u64, Vec<Internal>)>,
 }
 
 #[derive(Debug)]
@@ -122,38 +118,6 @@ impl Store {
         let Some(table) = self.tables.get(table) else { return Vec::new() };
         let kept = in_order_of_creation(&table.rows);
         kept.into_iter().map(|(_, document)| Value::Object(document.clone())).collect()
-    }
-
-    /// A page of a table's documents in order of creation, as the system's own query gives it: 10,000 of them or 5 MiB.
-    pub(super) fn page(&mut self, table: &str, start: usize, limit: usize) -> Result<String, Failure> {
-        let mut answer = String::from(r#"{"page":["#);
-        let (mut end, mut all) = (start, 0);
-        if let Some(table) = self.tables.get_mut(table) {
-            let version = table.version;
-            if table.listing.as_ref().is_none_or(|(of, _)| *of != version) {
-                let ids = in_order_of_creation(&table.rows).into_iter().map(|(internal, _)| *internal).collect();
-                table.listing = Some((version, ids));
-            }
-            let listed = table.listing.as_ref().map(|(_, ids)| &**ids).unwrap_or_default();
-            if listed.len() != table.rows.len() {
-                return Err(Failure::Plain("documents are not kept: start with --keep-documents".to_owned()));
-            }
-            all = listed.len();
-            for internal in listed.iter().skip(start).take(limit.min(PAGE_DOCUMENTS)) {
-                let document = table.rows.get(internal).and_then(|row| row.document.as_ref());
-                if end > start {
-                    answer.push(',');
-                }
-                answer.push_str(&document.map(|document| json_text(document)).unwrap_or_default());
-                end += 1;
-                if answer.len() > PAGE_BYTES {
-                    break;
-                }
-            }
-        }
-        let is_done = end >= all;
-        answer.push_str(&format!(r#"],"isDone":{is_done},"continueCursor":"{end}"}}"#));
-        Ok(answer)
     }
 
     /// Tables and how many documents each has.
@@ -336,11 +300,7 @@ impl Table {
     }
 }
 
-fn json_text(document: &Map<String, Value>) -> String {
-    serde_json::to_string(document).unwrap_or_default()
-}
-
-fn in_order_of_creation(rows: &HashMap<Internal, Row>) -> Vec<(&Internal, &Map<String, Value>)> {
+pub(super) fn in_order_of_creation(rows: &HashMap<Internal, Row>) -> Vec<(&Internal, &Map<String, Value>)> {
     let kept = rows.iter().filter_map(|(internal, row)| Some((internal, &**row.document.as_ref()?)));
     let mut kept: Vec<_> = kept.collect();
     let created = |document: &Map<String, Value>| document.get("_creationTime").and_then(Value::as_f64);

@@ -220,6 +220,7 @@ async fn every_change_behind_the_tools_back_is_found_and_named() {
     let other = |fields: &mut Fields| fields["programs"][1] = json!("another");
     tampered.change(destinations, programs, other, ("value", "programs[1]")).await;
 
+    sampled(&project).await;
     references(&tampered).await;
     documents(&tampered).await;
     values_are_shown_only_where_they_are_asked_for(&tampered).await;
@@ -229,6 +230,19 @@ async fn every_change_behind_the_tools_back_is_found_and_named() {
 fn project_run(folder: &Path) -> std::path::PathBuf {
     let runs = fs::read_dir(folder.join(".migrate")).unwrap().map(|entry| entry.unwrap().path());
     runs.filter(|path| path.is_dir()).max().unwrap()
+}
+
+/// A sample of the one table that is large enough, and all of the others; the same again by its seed.
+async fn sampled(project: &Project) {
+    let sample = verify(project, &["--level", "sample"], 0).await;
+    let entries = &sample["tables"]["ari_knowledge_entries"];
+    assert_eq!(entries["sampled"], json!({ "ranges": 4, "of_ranges": 40, "of_rows": 2500 }));
+    let rows = entries["source"].as_u64().unwrap();
+    assert!((25..1000).contains(&rows) && entries["same"] == rows, "{entries:#}");
+    assert_eq!(sample["tables"]["articles"]["same"], json!(60));
+    let seed = sample["seed"].to_string();
+    let again = verify(project, &["--level", "sample", "--seed", &seed], 0).await;
+    assert_eq!(again["tables"]["ari_knowledge_entries"], *entries);
 }
 
 /// References to a wrong document, to one of another table, to an adopted one, and to none.

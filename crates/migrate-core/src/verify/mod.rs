@@ -34,8 +34,8 @@ use tokio::sync::Semaphore;
 
 pub use probe::{Document, DocumentPage, KeyEntry, KeyPage, SinkProbe};
 pub use report::{
-    ColumnSums, ColumnVerification, Content, DIFFERENCE_KINDS, Difference, DifferenceKind, Level, TableVerification,
-    VERIFICATION_VERSION, Values, Verdict, Verification,
+    ColumnSums, ColumnVerification, Content, DIFFERENCE_KINDS, Difference, DifferenceKind, Level, Sampled,
+    TableVerification, VERIFICATION_VERSION, Values, Verdict, Verification,
 };
 
 use crate::error::{Error, ErrorKind, Result};
@@ -76,6 +76,7 @@ pub struct Verifier {
     show_values: bool,
     fresh: bool,
     differences: usize,
+    seed: Option<u64>,
 }
 
 impl fmt::Debug for Verifier {
@@ -114,6 +115,7 @@ impl Verifier {
             show_values: false,
             fresh: false,
             differences: DIFFERENCES,
+            seed: None,
         }
     }
 
@@ -184,6 +186,13 @@ impl Verifier {
         self
     }
 
+    /// Chooses the rows of a sample by this number, instead of by chance.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Describes so many differences of each table; the others are counted.
     #[must_use]
     pub fn differences(mut self, differences: usize) -> Self {
@@ -198,12 +207,12 @@ impl Verifier {
     pub async fn run(&self) -> (Verification, Result<()>) {
         let (started, timestamp) = (Instant::now(), Timestamp::now());
         let mut results = BTreeMap::new();
-        let (selected, ended, resumed) = match self.selected() {
+        let (selected, ended, (resumed, seed)) = match self.selected() {
             Ok(selected) => {
-                let (ended, resumed) = self.compare(&selected, &mut results).await;
-                (selected, ended, resumed)
+                let (ended, kept) = self.compare(&selected, &mut results).await;
+                (selected, ended, kept)
             }
-            Err(error) => (Vec::new(), Err(error), false),
+            Err(error) => (Vec::new(), Err(error), (false, None)),
         };
         let verdict = match &ended {
             Err(error) if error.kind() == ErrorKind::Interrupted => Verdict::Interrupted,
@@ -223,6 +232,7 @@ impl Verifier {
             plan_fingerprint: self.plan.fingerprint.clone(),
             level: self.level,
             resumed,
+            seed,
             verdict,
             error: ended.as_ref().err().map(ToString::to_string),
             tables: tables.collect(),
@@ -245,18 +255,19 @@ impl Verifier {
         Ok(tables.map(|(place, _)| place).collect())
     }
 
+    /// Also gives whether an earlier verification is gone on with, and what chose the rows of a sample.
     async fn compare(
         &self,
         selected: &[usize],
         results: &mut BTreeMap<usize, TableVerification>,
-    ) -> (Result<()>, bool) {
+    ) -> (Result<()>, (bool, Option<u64>)) {
         if self.level == Level::Counts {
-            return (self.count(selected, results).await, false);
+            return (self.count(selected, results).await, (false, None));
         }
         match self.share(selected).await {
             Ok(shared) => {
                 let shared = Arc::new(shared);
-                let resumed = shared.spool.resumed;
+                let kept = (shared.spool.resumed, shared.seed);
                 let done = tokio::select! {
                     biased;
                     () = self.stop.requested() => Err(crate::stop::stopped()),
@@ -266,9 +277,9 @@ impl Verifier {
                     Ok(()) => shared.spool.clone().remove().await,
                     failed => failed,
                 };
-                (done, resumed)
+                (done, kept)
             }
-            Err(error) => (Err(error), false),
+            Err(error) => (Err(error), (false, None)),
         }
     }
 
@@ -287,8 +298,10 @@ impl Verifier {
     async fn share(&self, selected: &[usize]) -> Result<Shared> {
         let plan = self.plan.clone();
         let flags = [self.exclusive, self.show_values];
-        let identity = identity(&plan.fingerprint, &self.tool, self.level, selected, flags, self.differences);
+        let identity =
+            identity(&plan.fingerprint, &self.tool, self.level, selected, flags, self.seed, self.differences);
         let spool = Spool::open(self.folder.clone(), identity, self.fresh).await?;
+        let seed = self.sample_seed(&spool).await?;
         let places: HashMap<TableName, usize> =
             plan.tables.iter().enumerate().map(|(place, table)| (table.source.clone(), place)).collect();
         let layouts = plan.tables.iter().map(|table| Layout::new(&plan, table)).collect();
@@ -311,9 +324,23 @@ impl Verifier {
             readers: Semaphore::new(plan.run.tables_in_parallel.max(1)),
             exclusive: self.exclusive,
             show_values: self.show_values,
+            seed,
             limit: self.differences,
             plan,
         })
+    }
+
+    /// What chooses the rows of a sample: what the caller says, else what an earlier, stopped one had, else chance.
+    async fn sample_seed(&self, spool: &Spool) -> Result<Option<u64>> {
+        const FACT: &str = "seed";
+        if self.level != Level::Sample {
+            return Ok(None);
+        }
+        let kept = spool.fact(FACT.to_owned()).await?;
+        // A number that every reader of JSON takes.
+        let seed = self.seed.or(kept).unwrap_or_else(|| fastrand::u64(..1 << 32));
+        spool.set_fact(FACT.to_owned(), &seed).await?;
+        Ok(Some(seed))
     }
 
     /// What a reader should know is not proven.
@@ -326,6 +353,9 @@ impl Verifier {
             lines.extend(
                 parts.map(|table| format!("{}: rows in which all of it is NULL have no document", table.source)),
             );
+        }
+        if self.level == Level::Sample {
+            lines.push("rows outside the sample, and documents that no row has".to_owned());
         }
         let adopted = self.plan.adopted.iter();
         lines.extend(adopted.map(|table| {

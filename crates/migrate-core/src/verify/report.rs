@@ -27,7 +27,7 @@ pub enum Level {
 
 /// Source and sink, compared without asking what any run noted.
 ///
-/// For every table that was compared, `source = expected + rejected + skipped`, and
+/// For every table that was compared, `source = expected + rejected + skipped`, and, but for samples,
 /// `documents = same + differing + duplicates + unexpected`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +44,9 @@ pub struct Verification {
     pub level: Level,
     /// True when tables that were compared by an earlier, stopped verification are in it.
     pub resumed: bool,
+    /// With `sample`: what chose the rows. The same seed chooses the same ranges again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// What came of it.
     pub verdict: Verdict,
     /// Why it ended, where it did not come to its end.
@@ -82,6 +85,9 @@ pub struct TableVerification {
     pub is_compared: bool,
     /// Rows that were read from the source; with `counts`, rows that it has.
     pub source: u64,
+    /// Which part of the rows that is, where it is a sample.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<Sampled>,
     /// Of these: rows that the plan makes a document of.
     pub expected: u64,
     /// Rows that the plan rejects.
@@ -126,6 +132,7 @@ impl TableVerification {
             sink,
             is_compared: false,
             source: 0,
+            sampled: None,
             expected: 0,
             rejected: 0,
             skipped: 0,
@@ -151,6 +158,18 @@ impl TableVerification {
         let counted = kinds.into_iter().fold(0, u64::saturating_add);
         counted.max(u64::try_from(self.differences.len()).unwrap_or(u64::MAX))
     }
+}
+
+/// A sample of a table's rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sampled {
+    /// Ranges of keys that were read.
+    pub ranges: usize,
+    /// Ranges that the table was cut into.
+    pub of_ranges: usize,
+    /// Rows that the table has; none where the source cannot tell.
+    pub of_rows: Option<u64>,
 }
 
 /// Hashes over all documents of a table, each with its row's key; equal where all documents are. Salted: they can be

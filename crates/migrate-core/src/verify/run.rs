@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) readers: Semaphore,
     pub(super) exclusive: bool,
     pub(super) show_values: bool,
+    /// What chooses the rows of a sample; none where all are compared.
+    pub(super) seed: Option<u64>,
     /// Differences of one table that are described at most.
     pub(super) limit: usize,
 }
@@ -187,7 +189,9 @@ async fn compare_table(shared: &Arc<Shared>, place: usize) -> Result<TableVerifi
     let mut found = compare_rows(shared, place, &seen).await?;
     let mut describer = Describer::new(shared, place);
     let mut differences = describer.describe(&mut found).await?;
-    if seen.count() < side.keyed {
+    // Of a sample, most documents' rows are not read.
+    let is_whole = found.sampled.is_none();
+    if is_whole && seen.count() < side.keyed {
         let (count, first) = describer.without_rows(&seen, shared.limit).await?;
         found.unexpected += count;
         differences.extend(first);
@@ -207,6 +211,7 @@ async fn compare_table(shared: &Arc<Shared>, place: usize) -> Result<TableVerifi
     Ok(TableVerification {
         is_compared: true,
         source: found.source,
+        sampled: found.sampled,
         expected: found.expected,
         rejected: found.rejects.values().sum(),
         skipped: found.skipped,
@@ -219,8 +224,11 @@ async fn compare_table(shared: &Arc<Shared>, place: usize) -> Result<TableVerifi
         unexpected: found.unexpected,
         duplicates: found.duplicates,
         unplanned_fields: side.unplanned,
-        content: Some(Content { source: hex(found.content.value()), sink: hex(side.content.value()) }),
-        columns: columns.map(|(name, (source, sink))| (name.to_owned(), ColumnVerification { source, sink })).collect(),
+        content: is_whole.then(|| Content { source: hex(found.content.value()), sink: hex(side.content.value()) }),
+        columns: columns
+            .filter(|_| is_whole)
+            .map(|(name, (source, sink))| (name.to_owned(), ColumnVerification { source, sink }))
+            .collect(),
         differences,
         ..TableVerification::of(table.sink.clone())
     })
@@ -261,7 +269,8 @@ pub(super) fn identity(
     level: Level,
     places: &[usize],
     flags: [bool; 2],
+    seed: Option<u64>,
     limit: usize,
 ) -> String {
-    serde_json::json!([super::VERIFICATION_VERSION, tool, fingerprint, level, places, flags, limit]).to_string()
+    serde_json::json!([super::VERIFICATION_VERSION, tool, fingerprint, level, places, flags, seed, limit]).to_string()
 }

@@ -8,12 +8,13 @@ use tokio::task::JoinSet;
 use super::aggregate::Aggregates;
 use super::canonical::Hasher;
 use super::layout::Layout;
+use super::report::Sampled;
 use super::run::Shared;
 use super::spooled_documents::{Kept, Sum};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, KeySpace, SourceKey};
 use crate::pipeline::{PageReader, Prepared, Preparer, chain, ranges};
-use crate::plan::PlanTable;
+use crate::plan::{PlanTable, RunConfig};
 use crate::record::{RejectCode, RowError};
 use crate::source::KeyRange;
 use crate::state::PartitionId;
@@ -36,6 +37,8 @@ pub(super) struct Found {
     pub(super) content: Sum,
     /// The first differences, in the source's order.
     pub(super) first: Vec<Fault>,
+    /// Where only some of the rows were read.
+    pub(super) sampled: Option<Sampled>,
 }
 
 /// A difference that is not described yet.
@@ -62,6 +65,7 @@ impl Found {
             sums: Aggregates::new(columns),
             content: Sum::default(),
             first: Vec::new(),
+            sampled: None,
         }
     }
 
@@ -116,8 +120,7 @@ impl Seen {
 /// Reads a table's rows and compares each with what the spool has of its key.
 pub(super) async fn compare_rows(shared: &Arc<Shared>, place: usize, seen: &Arc<Seen>) -> Result<Found> {
     let table = shared.table(place)?;
-    let rows = shared.source.count(table.read_from()).await?;
-    let parts = ranges(&*shared.source, &shared.plan.run, table, rows).await?;
+    let (parts, sampled) = parts(shared, place, table).await?;
     let mut running: JoinSet<Result<(usize, Found)>> = JoinSet::new();
     for (at, range) in parts.into_iter().enumerate() {
         let (shared, seen) = (shared.clone(), seen.clone());
@@ -138,7 +141,34 @@ pub(super) async fn compare_rows(shared: &Arc<Shared>, place: usize, seen: &Arc<
         all.merge(found);
     }
     all.first.truncate(shared.limit);
+    all.sampled = sampled;
     Ok(all)
+}
+
+/// Tables of so many rows are compared whole in a sample, too.
+const SMALL: u64 = 1000;
+
+/// Ranges that a sample cuts a table into, and how many of them it takes.
+const CUT: usize = 40;
+const TAKEN: usize = 4;
+
+/// The ranges of a table to read, which are a sample of them where there is a seed.
+async fn parts(shared: &Shared, place: usize, table: &PlanTable) -> Result<(Vec<KeyRange>, Option<Sampled>)> {
+    let rows = shared.source.count(table.read_from()).await?;
+    let Some(seed) = shared.seed.filter(|_| rows.is_none_or(|rows| rows > SMALL)) else {
+        return Ok((ranges(&*shared.source, &shared.plan.run, table, rows).await?, None));
+    };
+    let run = RunConfig { partitions: Some(CUT), ..shared.plan.run.clone() };
+    let all = ranges(&*shared.source, &run, table, rows).await?;
+    // Of few ranges, one at least.
+    let (of_ranges, taken) = (all.len(), (all.len() * TAKEN).div_ceil(CUT));
+    let place = u64::try_from(place).unwrap_or_default();
+    let mut random = fastrand::Rng::with_seed(seed.wrapping_add(place));
+    let mut chosen = random.choose_multiple(0..of_ranges, taken);
+    chosen.sort_unstable();
+    let sampled = Sampled { ranges: taken, of_ranges, of_rows: rows };
+    let parts = all.into_iter().enumerate().filter(|(at, _)| chosen.contains(at)).map(|(_, range)| range);
+    Ok((parts.collect(), Some(sampled)))
 }
 
 /// A row with what the plan makes of it.

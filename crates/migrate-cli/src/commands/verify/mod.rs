@@ -20,6 +20,7 @@ use crate::{exit, files, output, signals};
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-verify", "compare every row"),
     ("migrate-verify --level counts", "count rows and documents only"),
+    ("migrate-verify --level sample", "compare some rows of each table"),
     ("migrate-verify --tables orders,order_lines", "these tables only"),
     ("migrate-verify --exclusive", "nothing else may be in the tables"),
     ("migrate-verify --show-values", "also show the values that differ"),
@@ -49,6 +50,9 @@ pub(super) struct Arguments {
     /// How closely to compare
     #[arg(long, value_enum, default_value_t = LevelArgument::Full, value_name = "LEVEL")]
     level: LevelArgument,
+    /// With --level sample: choose the rows by this number, as verify.json has it of another sample
+    #[arg(long, value_name = "NUMBER", hide_short_help = true)]
+    seed: Option<u64>,
     /// Only these tables, by their names in Supabase
     #[arg(long, value_delimiter = ',', value_name = "TABLE,…")]
     tables: Vec<TableName>,
@@ -83,6 +87,8 @@ pub(super) struct Arguments {
 enum LevelArgument {
     /// Count rows and documents
     Counts,
+    /// Compare a tenth of the rows of each table of over 1,000, and all of the others
+    Sample,
     /// Compare every row with its document, field by field
     Full,
 }
@@ -91,6 +97,7 @@ impl From<LevelArgument> for Level {
     fn from(level: LevelArgument) -> Self {
         match level {
             LevelArgument::Counts => Self::Counts,
+            LevelArgument::Sample => Self::Sample,
             LevelArgument::Full => Self::Full,
         }
     }
@@ -173,6 +180,9 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
         .fresh(arguments.fresh)
         .observer(observer)
         .with_stop(stop);
+    if let Some(seed) = arguments.seed {
+        verifier = verifier.seed(seed);
+    }
     if !arguments.tables.is_empty() {
         verifier = verifier.tables(arguments.tables.iter().cloned());
     }

@@ -63,8 +63,12 @@ fn tables(verification: &Verification) -> Vec<Column> {
     let states = rows.iter().map(|(_, table)| state(table)).collect();
     let mut columns = vec![
         Column { head: "table", is_number: false, cells: names },
+        number("of", |table| table.sampled.and_then(|sampled| sampled.of_rows).unwrap_or(table.source), FAINT),
         number("rows", |table| table.source, Style::new()),
     ];
+    if verification.level != Level::Sample {
+        columns.retain(|column| column.head != "of");
+    }
     if !counts {
         columns.extend([
             number("rejected", |table| table.rejected, NOTICE),
@@ -83,7 +87,7 @@ fn tables(verification: &Verification) -> Vec<Column> {
         ]);
         // What is 0 everywhere says nothing.
         let says = |column: &Column| column.cells.iter().any(|(text, _)| !matches!(text.as_str(), "0" | "-"));
-        columns.retain(|column| matches!(column.head, "table" | "rows" | "documents" | "same") || says(column));
+        columns.retain(|column| matches!(column.head, "table" | "of" | "rows" | "documents" | "same") || says(column));
     }
     columns.push(Column { head: "status", is_number: false, cells: states });
     columns

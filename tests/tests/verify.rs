@@ -15,7 +15,9 @@ use tempfile::TempDir;
 
 const DIFFERENT: i32 = 6;
 /// Lets a test change documents of convex-local.
-const TAMPER: &[(&str, &str)] = &[("LOCAL_STACK_TAMPER", "1")];
+const TAMPER: (&str, &str) = ("LOCAL_STACK_TAMPER", "1");
+/// What public functions ask for.
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// A folder that the servers' own account may enter.
 fn folder() -> TempDir {
@@ -130,7 +132,7 @@ async fn ari_cms(folder: &Path) -> Project {
     let mut project = Project::set_up(folder, Scenario::Full).await.unwrap();
     run(&project, "migrate-discover", &[], 0).await;
     run(&project, "migrate-plan", &["--write"], 0).await;
-    project.deploy_with(TAMPER).await.unwrap();
+    project.deploy_with(&[TAMPER]).await.unwrap();
     run(&project, "migrate-run", &["--quiet"], 3).await;
     project
 }
@@ -421,10 +423,10 @@ async fn people(folder: &Path, configuration: &str, arguments: &[&str]) -> Proje
     let configuration = format!("{configuration}\n{PEOPLE}");
     let mut project = Project::with_tables(folder, vec![SCHEMA.to_owned()], &configuration).await.unwrap();
     let database = project.supabase.database_url();
-    fs::write(folder.join(".env.local"), format!("SUPABASE_DB_URL={database}\n")).unwrap();
+    fs::write(folder.join(".env.local"), format!("SUPABASE_DB_URL={database}\nMIGRATION_SECRET={SECRET}\n")).unwrap();
     run(&project, "migrate-discover", &[], 0).await;
     run(&project, "migrate-plan", &["--write"], 0).await;
-    project.deploy_with(TAMPER).await.unwrap();
+    project.deploy_with(&[TAMPER, ("MIGRATION_SECRET", SECRET)]).await.unwrap();
     run(&project, "migrate-run", &[&["--quiet"], arguments].concat(), 0).await;
     project
 }
@@ -488,9 +490,9 @@ async fn links_of_the_second_pass_and_unique_columns_are_compared() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_in_a_side_table_are_found() {
+async fn keys_in_a_side_table_are_found_and_public_functions_are_no_hindrance() {
     let folder = folder();
-    let project = people(folder.path(), "[convex]\nlegacy_ids = \"side_table\"\n", &[]).await;
+    let project = people(folder.path(), "[convex]\nlegacy_ids = \"side_table\"\npublic_functions = true\n", &[]).await;
     assert_people_untouched(&verify(&project, &["--exclusive"], 0).await);
     let tampered = Tampered::new(&project);
     let is_entry = |document: &Value| document["table"] == "people" && document["legacyId"] == "7";
@@ -499,13 +501,20 @@ async fn keys_in_a_side_table_are_found() {
     tampered.remove("people", &document).await;
     let verification = verify(&project, &[], DIFFERENT).await;
     let missing = ("people".to_owned(), "missing".to_owned(), "7".to_owned(), String::new());
-    // Nobody has the person as a mentor whose key is not 1 more than a multiple of 7 below 400.
     assert!(differences(&verification).contains(&missing), "{verification:#}");
-    // An entry that leads to another person's document: that one is there twice, and not as it should be.
-    let (other, _) = tampered
-        .document("migrationIds", |document| document["table"] == "people" && document["legacyId"] == "8")
-        .await;
-    assert_ne!(entry, other);
+    tampered.put("people", None, &Map::new()).await;
+
+    // An entry that leads to the document of another person: that one is of two rows, and is as one of them.
+    let of_eight = |document: &Value| document["table"] == "people" && document["legacyId"] == "8";
+    let (_, eight) = tampered.document("migrationIds", of_eight).await;
+    let mut led_astray = fields.clone();
+    led_astray["documentId"] = eight["documentId"].clone();
+    tampered.put("migrationIds", Some(&entry), &led_astray).await;
+    let verification = verify(&project, &["--differences", "1000"], DIFFERENT).await;
+    let of_seven = differences(&verification).into_iter().filter(|(_, _, key, _)| key == "7");
+    let fields: Vec<String> = of_seven.map(|(_, kind, _, field)| format!("{kind} {field}")).collect();
+    assert!(fields.contains(&"value points".to_owned()), "{fields:?}");
+    assert_eq!(verification["tables"]["people"]["foreign"], json!(1), "the empty document");
 }
 
 #[tokio::test(flavor = "multi_thread")]

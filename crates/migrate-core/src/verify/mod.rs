@@ -273,8 +273,11 @@ impl Verifier {
                     () = self.stop.requested() => Err(crate::stop::stopped()),
                     done = compare_all(&shared, selected, results) => done,
                 };
+                // Only a file that nobody has open can be removed everywhere.
+                let spool = shared.spool.clone();
+                drop(shared);
                 let done = match done {
-                    Ok(()) => shared.spool.clone().remove().await,
+                    Ok(()) => spool.remove().await,
                     failed => failed,
                 };
                 (done, kept)

@@ -39,7 +39,8 @@ const CODES: &[u8] = &[exit::OK, exit::UNEXPECTED, exit::USAGE, exit::SETUP, exi
 /// that change meanwhile are differences, and so are legacy ids that were scrubbed. A verification that was stopped goes
 /// on at the tables that it had not compared.
 ///
-/// Needs the settings of migrate-run; the key must be allowed to read data (deployment:data:view).
+/// Needs the settings of migrate-run; the key must be allowed to read data (deployment:data:view). With public functions,
+/// it needs a key beside the secret.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-verify", version, max_term_width = 100)]
@@ -162,7 +163,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
     };
     let tool = concat!("migrate-verify ", env!("CARGO_PKG_VERSION"));
     let sides = Sides::connect(tool, project, &options, config, &plan, true, false)?;
-    let convex = Arc::new(sides.convex()?);
+    let (sink, probe) = (Arc::new(sides.convex()?), Arc::new(sides.convex_with_key()?));
     signals::listen(sides.stop.clone());
     signals::until_stopped(&sides.stop, async {
         sides.source.check().await?;
@@ -171,7 +172,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
     .await?;
     let folder = VerifyFolder::open(project.folder())?;
     let Sides { source, observer, progress, stop, .. } = sides;
-    let mut verifier = Verifier::new(plan.clone(), source, convex.clone(), convex, folder.path())
+    let mut verifier = Verifier::new(plan.clone(), source, sink, probe, folder.path())
         .tool(tool)
         .level(arguments.level.into())
         .exclusive(arguments.exclusive)

@@ -372,8 +372,6 @@ async fn values_are_shown_only_where_they_are_asked_for(tampered: &Tampered<'_>)
     tampered.put("articles", Some(&id), &after).await;
     let title = before["title"].as_str().unwrap();
     let file = || fs::read_to_string(project_run(tampered.project.folder()).join("verify.json")).unwrap();
-    let shown = run(tampered.project, "migrate-verify", &["-v"], 2).await;
-    assert!(!shown.contains("CANARY"));
     let shown = run(tampered.project, "migrate-verify", &[], DIFFERENT).await + &file();
     assert!(!shown.contains("CANARY") && !shown.contains(title), "{shown}");
     assert!(shown.contains(before["supabaseId"].as_str().unwrap()) && shown.contains("title"), "{shown}");

@@ -220,6 +220,8 @@ impl Client {
         let clock_skew = header(DATE).and_then(|date| clock_skew(date, sent, answered));
         let (status, retry_after) = (response.status(), header(RETRY_AFTER).and_then(retry_after));
         let body = response.bytes().await.map_err(transport)?;
+        let ms = sent.elapsed().unwrap_or_default().as_millis();
+        tracing::debug!(call = call.name, status = status.as_u16(), bytes = body.len(), ms, "request");
         Ok(Reply { status, retry_after, body: body.into(), clock_skew })
     }
 }

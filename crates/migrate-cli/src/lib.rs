@@ -3,10 +3,14 @@
 mod commands;
 mod confirm;
 mod environment;
+mod events;
 pub mod exit;
+mod feedback;
 mod files;
 mod init;
+mod log;
 mod output;
+mod printable;
 mod progress;
 mod render;
 mod run_folder;
@@ -16,6 +20,9 @@ pub mod testing;
 mod wrap;
 
 pub use commands::{Verb, main};
+
+/// The programs' version, with the commit where it is known.
+pub const VERSION: &str = env!("MIGRATE_VERSION");
 
 #[doc = include_str!("../../../README.md")]
 #[cfg(doctest)]

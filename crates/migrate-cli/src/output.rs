@@ -1,15 +1,17 @@
 //! The only place that prints: stdout carries data, stderr everything else. Colours are left out where the reader is no
-//! terminal or does not want them.
+//! terminal or does not want them, and a terminal's control characters everywhere: names and answers may hold them.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
 use migrate_core::Error;
 use terminal_size::{Height, Width, terminal_size_of};
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::wrap;
+use crate::{printable, wrap};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 
@@ -53,33 +55,79 @@ fn width_of(is_terminal: bool, size: Option<(Width, Height)>) -> Option<usize> {
     size.filter(|_| is_terminal).map(|(Width(columns), _)| usize::from(columns)).filter(|columns| *columns > 0)
 }
 
-/// Writes data with a line's end. A closed pipe is the reader's choice, not an error.
+/// Lines that are drawn anew below all others. There is one terminal, so there is one of them.
+static DRAWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// From now on, all that is printed goes above these lines; none takes that back.
+pub(crate) fn draw_above(lines: Option<ProgressBar>) {
+    *DRAWN.lock().unwrap_or_else(PoisonError::into_inner) = lines;
+}
+
+/// Prints while nothing is drawn.
+fn above(print: impl FnOnce()) {
+    let drawn = DRAWN.lock().unwrap_or_else(PoisonError::into_inner);
+    match drawn.as_ref() {
+        Some(lines) => lines.suspend(print),
+        None => print(),
+    }
+}
+
+/// Columns and lines of the terminal that reads stderr.
+pub(crate) fn screen_size() -> (usize, usize) {
+    const USUAL: (usize, usize) = (80, 24);
+    let size = terminal_size_of(io::stderr()).filter(|(Width(columns), Height(lines))| *columns > 0 && *lines > 0);
+    // One line is the prompt's.
+    size.map_or(USUAL, |(Width(columns), Height(lines))| (columns.into(), usize::from(lines).saturating_sub(1)))
+}
+
+/// Writes a line for programs at once, and says whether somebody still reads.
+pub(crate) fn event(line: &str) -> io::Result<()> {
+    let mut written = Ok(());
+    above(|| {
+        let mut stdout = io::stdout().lock();
+        written = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    });
+    written
+}
+
+/// Writes text with a line's end, which may have colours. A closed pipe is the reader's choice, not an error.
 pub(crate) fn data(text: &str) {
-    let _ = writeln!(anstream::stdout().lock(), "{text}");
+    above(|| drop(writeln!(anstream::stdout().lock(), "{}", printable::coloured(text))));
+}
+
+/// Writes data for programs as it is.
+pub(crate) fn json(text: &str) {
+    above(|| drop(writeln!(io::stdout().lock(), "{text}")));
 }
 
 /// Writes a line of data that people read, wrapped on a terminal.
 pub(crate) fn line(text: &str) {
+    let text = printable::line(text);
     data(&match width() {
-        Some(width) => wrap::paragraphs(text, width),
-        None => text.to_owned(),
+        Some(width) => wrap::paragraphs(&text, width),
+        None => text.into_owned(),
     });
 }
 
 /// Writes a line for the person at the terminal.
 pub(crate) fn note(line: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{line}");
+    styled_note(&printable::text(line));
+}
+
+/// As [`note`], with colours, of text that a terminal obeys in nothing.
+pub(crate) fn styled_note(line: &str) {
+    above(|| drop(writeln!(anstream::stderr().lock(), "{}", printable::coloured(line))));
 }
 
 /// Writes an error, wrapped on a terminal; elsewhere a line stays one, for those who search it.
 pub(crate) fn error(message: &str) {
-    let text = format!("error: {message}");
+    let text = format!("error: {}", printable::text(message));
     let text = match error_width() {
         Some(width) => wrap::paragraphs(&text, width),
         None => text,
     };
     let rest = text.strip_prefix("error:").unwrap_or(&text);
-    note(&format!("{ERROR}error:{ERROR:#}{rest}"));
+    styled_note(&format!("{ERROR}error:{ERROR:#}{rest}"));
 }
 
 /// Writes what failed.

@@ -80,6 +80,13 @@ pub enum Event {
         /// The error's message.
         message: String,
     },
+    /// All rows of a table are written, and something is left to do: its links, or the check of its references.
+    TableCopied {
+        /// The table.
+        table: TableName,
+    },
+    /// The references of all tables are checked for parents that are not in the sink.
+    ClosingStarted,
     /// The second pass over a table begins.
     LinkingStarted {
         /// The table.

@@ -7,7 +7,7 @@
 #![expect(clippy::disallowed_types, reason = "this is the one place for it")]
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use migrate_core::names::TableName;
 use migrate_core::record::Record;
@@ -225,6 +225,7 @@ impl Client {
         prefer: &'static str,
         attempt: &Attempt<'_>,
     ) -> Result<Reply> {
+        let (asked, started) = (method.clone(), Instant::now());
         let mut request = self.http.request(method, composed.url).headers(composed.headers);
         if !prefer.is_empty() {
             request = request.header(PREFER, HeaderValue::from_static(prefer));
@@ -232,6 +233,16 @@ impl Client {
         let response = request.send().await.map_err(|error| transport_error(error, attempt))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes().await.map_err(|error| transport_error(error, attempt))?;
+        // Neither the address, whose query has keys of rows, nor the body is for a log.
+        tracing::debug!(
+            method = %asked,
+            action = attempt.action,
+            table = attempt.table.map(tracing::field::display),
+            status = status.as_u16(),
+            bytes = body.len(),
+            ms = started.elapsed().as_millis(),
+            "request"
+        );
         Ok(Reply { status, headers, body: Vec::from(body) })
     }
 

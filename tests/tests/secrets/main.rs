@@ -148,11 +148,14 @@ async fn runs_that_go_well_leave_nothing() {
     let mut searched = Searched::planned().await;
     searched.run("migrate-doctor", &[], &[], 0).await;
     searched.run("migrate-doctor", &["--json"], &[], 0).await;
-    for arguments in [&["--dry-run"][..], &[], &["--json"], &["--quiet", "--fresh"]] {
+    for arguments in
+        [&["--dry-run"][..], &[], &["--json"], &["--quiet", "--fresh"], &["--fresh", "-vv", "--events", "ndjson"]]
+    {
         searched.run("migrate-run", arguments, &[], 3).await;
     }
     searched.run("migrate-replay", &[], &[], 3).await;
-    searched.run("migrate-replay", &["--refetch"], &[], 3).await;
+    searched.run("migrate-replay", &["--refetch", "-vv"], &[], 3).await;
+    searched.run("migrate-discover", &["-vv"], &[], 0).await;
     for arguments in [&[][..], &["--json"], &["--level", "counts"]] {
         let code = if arguments.len() == 2 { 6 } else { 0 };
         searched.run("migrate-verify", arguments, &[], code).await;
@@ -274,7 +277,7 @@ async fn a_sink_that_repeats_records_and_keys_is_not_repeated() {
         let convex = EchoServer::convex(*refuse).await;
         let variables = [("CONVEX_SELF_HOSTED_URL", convex.url.as_str())];
         for (program, arguments) in [
-            ("migrate-run", &["--fresh"][..]),
+            ("migrate-run", &["--fresh", "-vv"][..]),
             ("migrate-run", &["--fresh", "--json"]),
             ("migrate-replay", &[]),
             ("migrate-verify", &["--json"]),
@@ -310,7 +313,7 @@ async fn a_source_that_breaks_is_not_repeated() {
         let variables = [("SUPABASE_URL", supabase.url.as_str()), ("SUPABASE_DB_URL", "")];
         for verb in ["discover", "run", "doctor"] {
             let program = format!("migrate-{verb}");
-            let ended = output(searched.program(&program, &[], &variables)).await.unwrap();
+            let ended = output(searched.program(&program, &["-vv"], &variables)).await.unwrap();
             let text = String::from_utf8_lossy(&ended.stderr).into_owned();
             assert!(matches!(ended.status.code(), Some(1 | 4)), "{what} {:?} {text}", ended.status);
             searched.printed.push((format!("{program} with {what}"), [ended.stdout, ended.stderr].concat()));

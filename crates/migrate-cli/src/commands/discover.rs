@@ -10,7 +10,7 @@ use migrate_core::observe::Fanout;
 use super::{AccessOptions, ProjectArguments, fail, help, source};
 use crate::environment::Environment;
 use crate::init::first_config;
-use crate::{exit, files, output};
+use crate::{VERSION, exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-discover", "this folder's project"),
@@ -33,7 +33,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// "postgres" in migrate.toml, it is all that is needed: rows are read over it, too.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
-#[command(name = "migrate-discover", version, max_term_width = 100)]
+#[command(name = "migrate-discover", version = VERSION, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -69,7 +69,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
     match found.await {
         Ok(catalog) => {
             if arguments.json {
-                output::data(&serde_json::to_string_pretty(&catalog).unwrap_or_default());
+                output::json(&serde_json::to_string_pretty(&catalog).unwrap_or_default());
             } else if !arguments.quiet {
                 summary(&catalog);
             }

@@ -8,7 +8,7 @@ use migrate_core::report::{Report, ReportBuilder};
 use migrate_core::state::StateStore;
 
 use super::fail;
-use crate::progress::Progress;
+use crate::feedback::Feedback;
 use crate::run_folder::{RejectFiles, RunFolder};
 use crate::{exit, files, output, render};
 
@@ -16,7 +16,7 @@ use crate::{exit, files, output, render};
 pub(super) struct Ending {
     pub(super) plan: Plan,
     pub(super) builder: Arc<ReportBuilder>,
-    pub(super) progress: Option<Arc<Progress>>,
+    pub(super) feedback: Feedback,
     pub(super) state: Arc<dyn StateStore>,
     /// None for a dry run.
     pub(super) folder: Option<RunFolder>,
@@ -27,9 +27,7 @@ pub(super) struct Ending {
 impl Ending {
     /// Report, rejects and exit code, however it ended.
     pub(super) async fn finish(&self, result: Result<()>) -> u8 {
-        if let Some(progress) = &self.progress {
-            progress.finish();
-        }
+        self.feedback.ended();
         let report = self.builder.report(result.as_ref().err());
         let mut code = match &result {
             Ok(()) if report.has_findings() => exit::FINDINGS,
@@ -49,8 +47,11 @@ impl Ending {
                 Err(error) => code = fail(&error, exit::of_run(&error)),
             }
         }
-        if self.json {
-            output::data(&serde_json::to_string_pretty(&report).unwrap_or_default());
+        if self.feedback.has_events() {
+            let file = written.as_ref().map(|(folder, _)| folder.report().display().to_string());
+            self.feedback.finished(&report, code, file);
+        } else if self.json {
+            output::json(&serde_json::to_string_pretty(&report).unwrap_or_default());
         } else {
             output::data(&render::text(&report, output::width()));
         }

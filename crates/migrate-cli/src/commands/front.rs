@@ -1,10 +1,12 @@
 use std::ffi::OsString;
 use std::process::Command as Process;
 
-use clap::{Arg, Command, value_parser};
+use clap::{Arg, ArgMatches, Args as _, Command, FromArgMatches as _, value_parser};
+use migrate_core::Result;
 
-use super::help;
-use crate::{exit, output};
+use super::programs::{self, CompletionsArguments, ManArguments};
+use super::{fail, help};
+use crate::{VERSION, exit, output};
 
 const VERBS: &[(&str, &str)] = &[
     ("doctor", "Check settings, keys, rights, tables, functions and the plan"),
@@ -24,12 +26,31 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("migrate run --dry-run", "4. try everything, write nothing"),
     ("migrate run", "5. migrate"),
     ("migrate verify", "6. prove that all of it is there"),
+    ("eval \"$(migrate completions bash)\"", "let bash complete the commands"),
+    ("migrate man man1", "manual pages, in the folder man1"),
 ];
 
 const ARGUMENTS: &str = "arguments";
 
+const COMPLETIONS: &str = "completions";
+const MAN: &str = "man";
+
 /// The verbs with all that follows them unread: it is for the verb's own program.
 fn command() -> Command {
+    door(VERBS.iter().map(verb).collect())
+}
+
+/// The verbs with all their options, as completions and manuals show them.
+pub(super) fn whole() -> Command {
+    let about = |name: &str| VERBS.iter().find(|(verb, _)| *verb == name).map(|(_, about)| *about);
+    let verb = |(name, command): (&'static str, Command)| match about(name) {
+        Some(about) => command.name(name).about(about),
+        None => command.name(name),
+    };
+    door(programs::programs().into_iter().map(verb).collect())
+}
+
+fn verb((name, about): &(&'static str, &'static str)) -> Command {
     let rest = || {
         Arg::new(ARGUMENTS)
             .num_args(0..)
@@ -37,11 +58,16 @@ fn command() -> Command {
             .allow_hyphen_values(true)
             .value_parser(value_parser!(OsString))
     };
-    let verb = |(name, about): &(&'static str, &'static str)| {
-        Command::new(*name).about(*about).disable_help_flag(true).arg(rest())
-    };
+    Command::new(*name).about(*about).disable_help_flag(true).arg(rest())
+}
+
+fn door(verbs: Vec<Command>) -> Command {
+    let completions = CompletionsArguments::augment_args(Command::new(COMPLETIONS));
+    let completions = completions.about("Print what lets a shell complete these commands").long_about(None);
+    let man = ManArguments::augment_args(Command::new(MAN));
+    let man = man.about("Write a manual page for each command").long_about(None);
     Command::new("migrate")
-        .version(env!("CARGO_PKG_VERSION"))
+        .version(VERSION)
         .about("Moves the tables of a Supabase project into Convex")
         .long_about(
             "Moves the tables of a Supabase project into Convex\n\n`migrate run …` is `migrate-run …`: each verb is a \
@@ -56,7 +82,9 @@ fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommands(VERBS.iter().map(verb))
+        .subcommands(verbs)
+        .subcommand(completions)
+        .subcommand(man)
 }
 
 /// `migrate help run` is `migrate run --help`.
@@ -69,9 +97,27 @@ fn arguments() -> Vec<OsString> {
     arguments
 }
 
+/// What the front door does itself.
+fn own(verb: &str, matches: &ArgMatches) -> Option<Result<()>> {
+    match verb {
+        COMPLETIONS => {
+            let arguments = CompletionsArguments::from_arg_matches(matches).ok()?;
+            Some(programs::completions(&arguments))
+        }
+        MAN => Some(programs::manuals(&ManArguments::from_arg_matches(matches).ok()?)),
+        _ => None,
+    }
+}
+
 pub(super) fn main() -> u8 {
     let matches = command().get_matches_from(arguments());
     let Some((verb, of_verb)) = matches.subcommand() else { return exit::USAGE };
+    if let Some(written) = own(verb, of_verb) {
+        return match written {
+            Ok(()) => exit::OK,
+            Err(error) => fail(&error, exit::of_setup(&error)),
+        };
+    }
     let name = format!("migrate-{verb}{}", std::env::consts::EXE_SUFFIX);
     // The programs are installed side by side; PATH is for those who moved them.
     let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(|folder| folder.join(&name)));

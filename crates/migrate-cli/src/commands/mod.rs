@@ -6,6 +6,7 @@ mod ending;
 mod front;
 mod help;
 mod plan;
+mod programs;
 mod replay;
 mod report;
 mod run;
@@ -18,7 +19,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser};
+use clap::{ArgAction, Args, Parser};
 use migrate_core::names::TableName;
 use migrate_core::plan::MigrateConfig;
 use migrate_core::{Error, Result};
@@ -27,7 +28,7 @@ use supabase_source::SupabaseSettings;
 use crate::environment::Environment;
 use crate::files::{self, ConfigFailure};
 use crate::output::OutputArguments;
-use crate::{exit, output};
+use crate::{exit, log, output};
 
 /// The commands, one binary each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +88,11 @@ struct ProjectArguments {
     /// Without it, migrate.toml in this folder; where that is not there, the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Log steps on stderr; twice, each request too
+    ///
+    /// The log names tables, codes, counts and times; it holds no row's value and no secret.
+    #[arg(short, long, action = ArgAction::Count, display_order = 99)]
+    verbose: u8,
     #[command(flatten)]
     output: OutputArguments,
 }
@@ -110,14 +116,20 @@ impl ProjectArguments {
 
     /// The configuration and its text; what is wrong is printed, and the exit code returned.
     fn read(&self) -> std::result::Result<(MigrateConfig, String), u8> {
-        self.output.apply();
+        self.begin();
         self.read_file(self.config.is_some())
     }
 
     /// As [`ProjectArguments::read`], for a command that may make the file.
     fn read_or_default(&self) -> std::result::Result<(MigrateConfig, String), u8> {
-        self.output.apply();
+        self.begin();
         self.read_file(false)
+    }
+
+    /// Sets how all looks that is printed.
+    fn begin(&self) {
+        self.output.apply();
+        log::start(self.verbose);
     }
 
     fn read_file(&self, required: bool) -> std::result::Result<(MigrateConfig, String), u8> {

@@ -7,7 +7,7 @@ use migrate_core::catalog::Catalog;
 use migrate_core::plan::{ConfigError, Plan, build_plan, coverage, explain, suggest};
 
 use super::{ProjectArguments, fail, help};
-use crate::{exit, files, output};
+use crate::{VERSION, exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-plan", "plan the project in this folder"),
@@ -25,7 +25,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 ///
 /// The next steps are `npx convex deploy` and `migrate-run --dry-run`.
 #[derive(Debug, Parser)]
-#[command(name = "migrate-plan", version, max_term_width = 100)]
+#[command(name = "migrate-plan", version = VERSION, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -78,7 +78,7 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
     match write(arguments, &plan) {
         Ok(written) => {
             if arguments.json {
-                output::data(&serde_json::to_string_pretty(&plan).unwrap_or_default());
+                output::json(&serde_json::to_string_pretty(&plan).unwrap_or_default());
             } else {
                 summary(&plan);
             }

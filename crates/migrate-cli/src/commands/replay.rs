@@ -12,7 +12,7 @@ use super::ending::Ending;
 use super::sides::{RunOptions, Sides, refuse_drift};
 use super::{ProjectArguments, fail, help};
 use crate::run_folder::{RejectFiles, RunFolder};
-use crate::{exit, files, output, signals};
+use crate::{VERSION, exit, files, output, signals};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-replay", "after mending rejects/<table>.jsonl, or the plan"),
@@ -32,7 +32,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 ///
 /// Needs the settings of migrate-run. Running it again doubles nothing.
 #[derive(Debug, Parser)]
-#[command(name = "migrate-replay", version, max_term_width = 100)]
+#[command(name = "migrate-replay", version = VERSION, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, &[]))]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -74,7 +74,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<(Pipel
     let tool = concat!("migrate-replay ", env!("CARGO_PKG_VERSION"));
     let sides = Sides::connect(tool, project, &arguments.options, config, &plan, false, true)?;
     let sink: Arc<dyn Sink> = Arc::new(Bisect::new(sides.convex()?));
-    let Sides { source, observer, builder, progress, stop, .. } = sides;
+    let Sides { source, observer, builder, feedback, stop, .. } = sides;
     signals::listen(stop.clone());
     let check = Pipeline::new(plan.clone(), source.clone(), sink.clone(), Arc::new(MemoryState::new()));
     let catalog = signals::until_stopped(&stop, async {
@@ -94,7 +94,8 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<(Pipel
     let pipeline = Pipeline::new(plan.clone(), source, sink, state.clone()).observer(observer).with_stop(stop);
     let pipeline = arguments.options.apply(pipeline);
     let json = arguments.options.json;
-    Ok((pipeline, replay, Ending { plan, builder, progress, state, folder: Some(folder), json }))
+    feedback.started(tool, &plan, false);
+    Ok((pipeline, replay, Ending { plan, builder, feedback, state, folder: Some(folder), json }))
 }
 
 /// What a reader should know before it begins.

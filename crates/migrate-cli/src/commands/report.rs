@@ -5,7 +5,7 @@ use migrate_core::report::Report;
 
 use super::{fail, help};
 use crate::output::OutputArguments;
-use crate::{exit, files, output, render};
+use crate::{VERSION, exit, files, output, render};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-report .migrate/20260101T120000000Z/report.json", ""),
@@ -18,7 +18,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// migrate-run writes it to .migrate/<run>/report.json; the run is named by the time it began. The exit code says
 /// whether the report could be shown, not what is in it.
 #[derive(Debug, Parser)]
-#[command(name = "migrate-report", version, max_term_width = 100)]
+#[command(name = "migrate-report", version = VERSION, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
     /// The report, such as .migrate/<run>/report.json
@@ -46,13 +46,13 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
         Ok(report) => report,
         Err(error) => return fail(&error, exit::SETUP),
     };
-    output::data(&match arguments.format {
+    match arguments.format {
         Format::Text => {
             let shown = [render::text(&report, output::width())].into_iter().chain(render::failure(&report));
-            shown.collect::<Vec<_>>().join("\n")
+            output::data(&shown.collect::<Vec<_>>().join("\n"));
         }
-        Format::Markdown => render::markdown(&report),
-        Format::Json => serde_json::to_string_pretty(&report).unwrap_or_default(),
-    });
+        Format::Markdown => output::data(&render::markdown(&report)),
+        Format::Json => output::json(&serde_json::to_string_pretty(&report).unwrap_or_default()),
+    }
     exit::OK
 }

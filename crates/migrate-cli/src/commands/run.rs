@@ -13,7 +13,7 @@ use super::sides::{RunOptions, Sides, refuse_drift};
 use super::snapshot::{Asked, Snapshot, SnapshotArguments};
 use super::{ProjectArguments, fail, help};
 use crate::run_folder::RunFolder;
-use crate::{exit, files, signals};
+use crate::{VERSION, exit, files, signals};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-run --dry-run", "try everything, write nothing"),
@@ -22,6 +22,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-run --fresh", "go through all rows once more"),
     ("migrate-run --out snapshot.zip", "a snapshot: write the archive only"),
     ("migrate-run --json --quiet > report.json", "in a script"),
+    ("migrate-run --events ndjson | jq -r .event", "in a program that watches it"),
 ];
 
 /// Migrates by plan.json, or goes on where the last run stopped
@@ -36,7 +37,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// CONVEX_SELF_HOSTED_URL with CONVEX_SELF_HOSTED_ADMIN_KEY), from the environment, else .env.local, else .env.
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
-#[command(name = "migrate-run", version, max_term_width = 100)]
+#[command(name = "migrate-run", version = VERSION, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, &[]))]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -99,7 +100,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
     let checked = async {
         let mut snapshot = None;
         let sink: Arc<dyn Sink> = if plan.sink.write == WriteMethod::Snapshot {
-            let asked = Asked { yes: options.yes, quiet: options.quiet, dry_run };
+            let asked = Asked { yes: options.yes, quiet: options.quiet, dry_run, feedback: sides.feedback.clone() };
             let prepared = Snapshot::prepare(&arguments.snapshot, asked, &plan, &sides).await?;
             let sink = prepared.sink()?;
             snapshot = Some(prepared);
@@ -111,10 +112,10 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
         };
         let check = Pipeline::new(plan.clone(), sides.source.clone(), sink.clone(), Arc::new(MemoryState::new()));
         with_options(check, arguments).check().await?;
-        refuse_drift(project, &plan, &*sides.source).await?;
-        Ok((snapshot, sink))
+        let catalog = refuse_drift(project, &plan, &*sides.source).await?;
+        Ok((snapshot, sink, catalog))
     };
-    let (mut snapshot, sink) = signals::until_stopped(&sides.stop, checked).await?;
+    let (mut snapshot, sink, catalog) = signals::until_stopped(&sides.stop, checked).await?;
     let (folder, state): (Option<RunFolder>, Arc<dyn StateStore>) = if dry_run {
         (None, Arc::new(MemoryState::new()))
     } else {
@@ -123,7 +124,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
         (Some(folder), Arc::new(state))
     };
     state.bind(&plan.fingerprint).await?;
-    let Sides { source, observer, builder, progress, stop, .. } = sides;
+    let Sides { source, observer, builder, feedback, stop, .. } = sides;
     let pipeline = if let Some(snapshot) = &mut snapshot {
         if let Some(folder) = &folder {
             snapshot.open(&plan, folder.path())?;
@@ -134,7 +135,12 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
         Pipeline::new(plan.clone(), source, sink, state.clone())
     };
     let pipeline = with_options(pipeline, arguments).observer(observer).with_stop(stop);
-    let ending = Ending { plan, builder, progress, state, folder, json: options.json };
+    feedback.estimate(&plan, &catalog);
+    if !arguments.tables.is_empty() {
+        feedback.select(&plan, &arguments.tables);
+    }
+    feedback.started(tool, &plan, dry_run);
+    let ending = Ending { plan, builder, feedback, state, folder, json: options.json };
     Ok(Prepared { pipeline, ending, snapshot })
 }
 

@@ -10,20 +10,21 @@ use schemars::{Schema, schema_for};
 
 use super::doctor::Diagnosis;
 use super::{fail, help};
-use crate::{exit, files, output};
+use crate::events::EventLine;
+use crate::{VERSION, exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("migrate-schema", "jsonschemas/migrate.schema.json and five more"),
+    ("migrate-schema", "jsonschemas/migrate.schema.json and six more"),
     ("migrate-schema editor/schemas", "the same in another folder"),
 ];
 
-/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json, report.json, verify.json and
-/// migrate-doctor --json
+/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json, report.json, verify.json, migrate-doctor --json
+/// and --events
 ///
 /// An editor completes and checks migrate.toml once its first line names the schema:
 /// `#:schema jsonschemas/migrate.schema.json`.
 #[derive(Debug, Parser)]
-#[command(name = "migrate-schema", version, max_term_width = 100)]
+#[command(name = "migrate-schema", version = VERSION, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
     /// The folder to write to; made where it is missing
@@ -39,13 +40,14 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
 }
 
 fn write(arguments: &Arguments) -> Result<()> {
-    let schemas: [(&str, Schema); 6] = [
+    let schemas: [(&str, Schema); 7] = [
         ("migrate", schema_for!(MigrateConfig)),
         ("catalog", schema_for!(Catalog)),
         ("plan", schema_for!(Plan)),
         ("report", schema_for!(Report)),
         ("diagnosis", schema_for!(Diagnosis)),
         ("verification", schema_for!(Verification)),
+        ("event", schema_for!(EventLine)),
     ];
     for (name, schema) in schemas {
         let path = arguments.folder.join(format!("{name}.schema.json"));

@@ -17,7 +17,8 @@ use migrate_core::{Error, ErrorKind, Result, Source};
 
 use super::{AccessOptions, ProjectArguments, source};
 use crate::environment::Environment;
-use crate::progress::Progress;
+use crate::events::EventsFormat;
+use crate::feedback::Feedback;
 use crate::{confirm, files, output};
 
 /// Longest wait for one answer of Convex, whose own limit is 300 s.
@@ -33,7 +34,7 @@ pub(super) struct RunOptions {
     /// Without it, run.max_rejects of migrate.toml counts; without that too, there is no limit.
     #[arg(long, value_name = "ROWS")]
     pub(super) max_rejects: Option<u64>,
-    /// Stop at the first row that is rejected, and at the first link that cannot be set
+    /// Stop at the first rejected row or unset link
     ///
     /// What is done so far stays, and the exit code is 3. Rejects of earlier runs do not count.
     #[arg(long)]
@@ -41,6 +42,12 @@ pub(super) struct RunOptions {
     /// Print the report as JSON, instead of a table
     #[arg(long)]
     pub(super) json: bool,
+    /// Write what happens to stdout as ndjson, a JSON object on each line, instead of the report
+    ///
+    /// The last one tells the outcome. jsonschemas/event.schema.json, which migrate-schema writes, says what they hold.
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, hide_short_help = true)]
+    #[arg(conflicts_with = "json")]
+    pub(super) events: Option<EventsFormat>,
     /// Show no progress; the report is printed all the same
     #[arg(long)]
     pub(super) quiet: bool,
@@ -72,7 +79,7 @@ pub(super) struct Sides<'a> {
     pub(super) source: Arc<dyn Source>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) builder: Arc<ReportBuilder>,
-    pub(super) progress: Option<Arc<Progress>>,
+    pub(super) feedback: Feedback,
     /// Ends the waits of both sides.
     pub(super) stop: Stop,
     environment: Environment,
@@ -95,14 +102,14 @@ impl<'a> Sides<'a> {
     ) -> Result<Self> {
         let environment = Environment::read(project.folder())?;
         let source = source::bare(&environment, config, Some(plan), options.access)?;
-        let progress = Progress::new(options.quiet).map(Arc::new);
+        let feedback = Feedback::new(options.quiet, options.events, plan);
         let builder = Arc::new(ReportBuilder::start(tool, plan, dry_run));
         let mut observers: Vec<Arc<dyn Observer>> = vec![builder.clone()];
-        observers.extend(progress.clone().map(|progress| progress as Arc<dyn Observer>));
+        observers.extend(feedback.observers());
         let observer: Arc<dyn Observer> = Arc::new(Fanout::new(observers));
         let stop = Stop::default();
         let source = source::layered(source, config, plan, observer.clone(), stop.clone());
-        let sides = Self { source, observer, builder, progress, stop, environment, config, plan, options };
+        let sides = Self { source, observer, builder, feedback, stop, environment, config, plan, options };
         if writes && !options.yes && sides.convex_settings().is_ok_and(|settings| settings.is_production_key()) {
             confirm_production()?;
         }

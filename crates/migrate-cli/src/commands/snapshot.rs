@@ -1,6 +1,5 @@
 //! What `migrate-run` does where `convex.write = "snapshot"`: an archive of all documents, and its import.
 
-use std::cell::RefCell;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,12 +14,11 @@ use migrate_core::{Error, ErrorKind, Result, Sink};
 use tempfile::TempDir;
 
 use super::sides::Sides;
+use crate::feedback::Feedback;
 use crate::{confirm, output};
 
 /// The file in which an import is remembered until it is finished.
 const IMPORT_FILE: &str = "import.json";
-/// Part of the upload after which it is told anew, in percent.
-const TOLD_PERCENT: u64 = 10;
 
 /// Choices for a snapshot.
 #[derive(Debug, Args)]
@@ -99,6 +97,7 @@ pub(super) struct Snapshot {
     yes: bool,
     quiet: bool,
     dry_run: bool,
+    feedback: Feedback,
     open: Option<Open>,
 }
 
@@ -110,11 +109,12 @@ struct Open {
 }
 
 /// What else `migrate-run` was asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Asked {
     pub(super) yes: bool,
     pub(super) quiet: bool,
     pub(super) dry_run: bool,
+    pub(super) feedback: Feedback,
 }
 
 impl Snapshot {
@@ -128,7 +128,7 @@ impl Snapshot {
         plan: &Plan,
         sides: &Sides<'_>,
     ) -> Result<Self> {
-        let Asked { yes, quiet, dry_run } = asked;
+        let Asked { yes, quiet, dry_run, feedback } = asked;
         let mode: ImportMode = arguments.import_mode.unwrap_or(Mode::RequireEmpty).into();
         let mut snapshot = Self {
             import: None,
@@ -139,6 +139,7 @@ impl Snapshot {
             yes,
             quiet,
             dry_run,
+            feedback,
             open: None,
         };
         let imports = !dry_run && arguments.out.is_none();
@@ -231,7 +232,7 @@ impl Snapshot {
                 return Ok(());
             }
             check_written(&sink, report)?;
-            self.note("writing the archive");
+            self.feedback.activity("writing the archive", None);
             sink.finish_archive(&pipeline.done_tables().await?, Encoding::default()).await?
         };
         report.snapshot(shown(&path, &archive));
@@ -270,8 +271,7 @@ impl Snapshot {
     ) -> Result<()> {
         let Open { sink, folder, .. } = self.opened()?;
         let record = folder.join(IMPORT_FILE);
-        let told = RefCell::new(String::new());
-        let news = |news: ImportNews| self.tell(&news, &mut told.borrow_mut());
+        let news = |news: ImportNews| self.tell(&news);
         let numbers = sink.numbers().of(archive.documents.keys().map(String::as_str))?;
         let confirm = |summary: &str, is_required: bool| self.confirm(summary, is_required);
         let mut imported = import.run(&path, &archive.sha256, &numbers, &record, confirm, news).await;
@@ -282,6 +282,7 @@ impl Snapshot {
             imported = import.run(&path, &archive.sha256, &numbers, &record, confirm, news).await;
         }
         let outcome = imported?;
+        self.feedback.activity("", None);
         let mode = match self.mode {
             ImportMode::RequireEmpty => "require_empty",
             ImportMode::Replace => "replace",
@@ -301,7 +302,7 @@ impl Snapshot {
         }
         output::note(summary);
         let word = if self.mode == ImportMode::Append { "append" } else { "replace" };
-        confirm::is_typed("", word)
+        self.feedback.aside(|| confirm::is_typed("", word))
     }
 
     fn note(&self, text: &str) {
@@ -310,21 +311,13 @@ impl Snapshot {
         }
     }
 
-    /// Tells news once.
-    fn tell(&self, news: &ImportNews, told: &mut String) {
-        let line = match news {
-            ImportNews::WaitingForOther => "waiting for another import to end".to_owned(),
-            ImportNews::Uploading { sent, total } => {
-                let percent = u64::try_from(u128::from(*sent) * 100 / u128::from((*total).max(1))).unwrap_or(100);
-                format!("uploading: {} %", percent - percent % TOLD_PERCENT)
-            }
-            ImportNews::Reading => "the deployment reads the archive".to_owned(),
-            ImportNews::Writing { message } => message.clone(),
-            _ => String::new(),
-        };
-        if *told != line {
-            self.note(&line);
-            *told = line;
+    fn tell(&self, news: &ImportNews) {
+        match news {
+            ImportNews::WaitingForOther => self.feedback.activity("waiting for another import to end", None),
+            ImportNews::Uploading { sent, total } => self.feedback.activity("uploading", Some((*sent, *total))),
+            ImportNews::Reading => self.feedback.activity("the deployment reads the archive", None),
+            ImportNews::Writing { message } => self.feedback.activity(message, None),
+            _ => {}
         }
     }
 }

@@ -189,6 +189,7 @@ async fn close_all(
     } else {
         let closing = |run: TableRun| ClosingTable::new(shared, derived, run.table, run.partitions);
         let mut closing: Vec<ClosingTable> = open.into_iter().map(closing).collect();
+        shared.observer.on_event(&Event::ClosingStarted);
         match close_references(shared, &**derived, &mut closing).await {
             Ok(()) => closing::finish(shared, closing).await,
             Err(error) => Err(error),
@@ -284,7 +285,10 @@ async fn run_level(shared: &Arc<Shared>, tables: Vec<Arc<PlanTable>>, open: &mut
     while let Some(joined) = running.join_next().await {
         let (table, result) = joined.map_err(|_| Error::new(ErrorKind::Unexpected, "finish a table's task"))?;
         match result {
-            Ok(partitions) if shared.has_second_part(&table) => open.push(TableRun { table, partitions }),
+            Ok(partitions) if shared.has_second_part(&table) => {
+                shared.observer.on_event(&Event::TableCopied { table: table.source.clone() });
+                open.push(TableRun { table, partitions });
+            }
             result => {
                 if let Err(error) = close(shared, &table, result).await {
                     // An interruption is only what another table's failure led to.

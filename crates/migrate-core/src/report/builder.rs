@@ -127,7 +127,11 @@ impl Observer for ReportBuilder {
                 fold.error.clone_from(error);
                 fold.elapsed = fold.started.map_or(Duration::ZERO, |started| started.elapsed());
             }
-            Event::Retried { table: None, .. } | Event::PageRead { .. } | Event::LinkingStarted { .. } => {}
+            Event::Retried { table: None, .. }
+            | Event::PageRead { .. }
+            | Event::TableCopied { .. }
+            | Event::ClosingStarted
+            | Event::LinkingStarted { .. } => {}
         }
     }
 }

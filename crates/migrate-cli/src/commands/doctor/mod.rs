@@ -25,7 +25,7 @@ use self::network::{Network, System};
 use super::{AccessOptions, ProjectArguments, help};
 use crate::environment::{Environment, Origin};
 use crate::files::{self, ConfigFailure};
-use crate::{exit, output};
+use crate::{VERSION, exit, output};
 
 /// Seconds that clocks may differ: tokens and logs allow for less than a minute.
 const CLOCK_TOLERANCE: u64 = 30;
@@ -45,7 +45,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 ///
 /// Each finding has a code, which docs/doctor.md explains, and says what mends it.
 #[derive(Debug, Parser)]
-#[command(name = "migrate-doctor", version, max_term_width = 100)]
+#[command(name = "migrate-doctor", version = VERSION, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -66,11 +66,11 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         return explain(code);
     }
     let diagnosis = diagnose(&arguments, &System).await;
-    output::data(&if arguments.json {
-        serde_json::to_string_pretty(&diagnosis).unwrap_or_default()
+    if arguments.json {
+        output::json(&serde_json::to_string_pretty(&diagnosis).unwrap_or_default());
     } else {
-        text::text(&diagnosis, output::width())
-    });
+        output::data(&text::text(&diagnosis, output::width()));
+    }
     if diagnosis.count(Severity::Error) > 0 { exit::SETUP } else { exit::OK }
 }
 

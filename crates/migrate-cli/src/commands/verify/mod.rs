@@ -13,7 +13,7 @@ use migrate_core::{Result, Source as _};
 
 use super::sides::{RunOptions, Sides, refuse_drift};
 use super::{AccessOptions, ProjectArguments, fail, help};
-use crate::progress::Progress;
+use crate::feedback::Feedback;
 use crate::run_folder::VerifyFolder;
 use crate::{exit, files, output, signals};
 
@@ -108,7 +108,7 @@ impl From<LevelArgument> for Level {
 struct Prepared {
     verifier: Verifier,
     folder: VerifyFolder,
-    progress: Option<Arc<Progress>>,
+    feedback: Feedback,
 }
 
 pub(super) async fn main(arguments: Arguments) -> u8 {
@@ -116,14 +116,12 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         Ok(read) => read,
         Err(code) => return code,
     };
-    let Prepared { verifier, folder, progress } = match prepare(&arguments, &config).await {
+    let Prepared { verifier, folder, feedback } = match prepare(&arguments, &config).await {
         Ok(prepared) => prepared,
         Err(error) => return fail(&error, exit::of_setup(&error)),
     };
     let (verification, result) = verifier.run().await;
-    if let Some(progress) = progress {
-        progress.finish();
-    }
+    feedback.ended();
     let mut code = match (&result, verification.verdict) {
         (Err(error), _) => exit::of_run(error),
         (Ok(()), Verdict::Same) => exit::OK,
@@ -134,7 +132,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         code = fail(&error, exit::of_run(&error));
     }
     if arguments.json {
-        output::data(&serde_json::to_string_pretty(&verification).unwrap_or_default());
+        output::json(&serde_json::to_string_pretty(&verification).unwrap_or_default());
     } else {
         output::data(&text::text(&verification, output::width()));
     }
@@ -156,6 +154,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
         max_rejects: None,
         fail_fast: false,
         json: arguments.json,
+        events: None,
         quiet: arguments.quiet,
         yes: true,
         write_rate: None,
@@ -171,7 +170,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
     })
     .await?;
     let folder = VerifyFolder::open(project.folder())?;
-    let Sides { source, observer, progress, stop, .. } = sides;
+    let Sides { source, observer, feedback, stop, .. } = sides;
     let mut verifier = Verifier::new(plan.clone(), source, sink, probe, folder.path())
         .tool(tool)
         .level(arguments.level.into())
@@ -187,5 +186,5 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
     if !arguments.tables.is_empty() {
         verifier = verifier.tables(arguments.tables.iter().cloned());
     }
-    Ok(Prepared { verifier, folder, progress })
+    Ok(Prepared { verifier, folder, feedback })
 }

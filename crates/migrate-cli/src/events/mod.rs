@@ -1,0 +1,261 @@
+//! Events as lines of JSON, for programs that watch a run: `--events ndjson`.
+
+mod writer;
+
+use clap::ValueEnum;
+use migrate_core::names::TableName;
+use migrate_core::observe::{Event, TableStatus};
+use migrate_core::record::RejectCode;
+use migrate_core::report::{Outcome, Report, ReportTotals};
+use migrate_core::state::Totals;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub(crate) use writer::EventWriter;
+
+/// Version of the lines' format. Fields and events may be added to a version; what is there keeps its meaning.
+pub(crate) const EVENTS_VERSION: u32 = 1;
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventsFormat {
+    /// A JSON object on each line.
+    Ndjson,
+}
+
+/// One line of `--events ndjson`. It holds no row's value.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Event")]
+pub(crate) struct EventLine {
+    /// Version of this format. Later ones may have more events and more fields: pass over what you do not know.
+    pub(crate) version: u32,
+    /// When it was written, ISO 8601 in UTC, to the millisecond.
+    pub(crate) time: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub(crate) event: RunEvent,
+}
+
+/// What happened.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(crate) enum RunEvent {
+    /// The first line: both sides answer, and the tables are about to be read.
+    RunStarted {
+        /// The program and its version.
+        tool: String,
+        /// The plan's fingerprint.
+        plan_fingerprint: String,
+        /// True where nothing will be written.
+        dry_run: bool,
+        /// The plan's tables, in its order.
+        tables: Vec<TableName>,
+    },
+    /// A table's turn comes.
+    TableStarted {
+        /// The table at the source.
+        table: TableName,
+        /// Exact number of its rows now; none where the source cannot tell.
+        expected: Option<u64>,
+        /// What earlier runs made durable.
+        resumed: Counts,
+    },
+    /// A page was read. Its rows are not durable yet.
+    PageRead {
+        /// The table.
+        table: TableName,
+        /// Rows in it.
+        rows: u64,
+        /// Bytes of it.
+        bytes: u64,
+        /// How long the call took.
+        milliseconds: u64,
+    },
+    /// A batch is durable. Counts over all lines of a table, with `resumed`, are those of the report.
+    BatchCommitted {
+        /// The table.
+        table: TableName,
+        /// What it adds.
+        added: Counts,
+        /// Its rejects by code.
+        reject_codes: std::collections::BTreeMap<RejectCode, u64>,
+        /// How long the write took.
+        milliseconds: u64,
+    },
+    /// Rejects leave the counts: their rows are gone from the source, or a batch counts them anew.
+    RejectsTaken {
+        /// The table.
+        table: TableName,
+        /// What the counts held of them.
+        taken: Counts,
+        /// Rows of them that the source does not have any more.
+        gone: u64,
+    },
+    /// Rows that were counted as new documents are none after all: a parent of theirs is not in the sink.
+    RowsWithdrawn {
+        /// The table.
+        table: TableName,
+        /// How many; `inserted` falls by it.
+        withdrawn: u64,
+        /// What became of them.
+        added: Counts,
+    },
+    /// A call failed, and will be sent again.
+    Retried {
+        /// The operation, such as `read_page`.
+        operation: String,
+        /// The table, where it is for one.
+        table: Option<TableName>,
+        /// Which attempt failed, from 1.
+        attempt: u64,
+        /// How long until the next.
+        delay_milliseconds: u64,
+        /// The error's stable code.
+        code: String,
+    },
+    /// All rows of a table are written; its links, or the check of its references, are left to do.
+    TableCopied {
+        /// The table.
+        table: TableName,
+    },
+    /// The references of all tables are checked.
+    ClosingStarted,
+    /// The second pass over a table begins: links that were cut are set.
+    LinkingStarted {
+        /// The table.
+        table: TableName,
+    },
+    /// A table's turn is over.
+    TableFinished {
+        /// The table.
+        table: TableName,
+        /// How it stands.
+        status: TableStatus,
+        /// Exact number of its rows after the last page; none where the source cannot tell.
+        counted: Option<u64>,
+        /// What stopped it.
+        error: Option<String>,
+    },
+    /// A step beside the tables, such as the upload of an archive.
+    Activity {
+        /// The step, as text.
+        what: String,
+        /// How much of it is done, where that is known.
+        done: Option<u64>,
+        /// All of it.
+        all: Option<u64>,
+    },
+    /// The last line. Without it, the program was killed.
+    RunFinished {
+        /// How it ended.
+        outcome: Outcome,
+        /// The program's exit code.
+        exit_code: u8,
+        /// Why it ended before its end.
+        error: Option<String>,
+        /// Sums over all tables and all runs of the run folder.
+        totals: ReportTotals,
+        /// How long it took, rounded.
+        duration_seconds: u64,
+        /// The report's file; none for a dry run.
+        report: Option<String>,
+    },
+}
+
+/// Counts of rows, links and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Counts {
+    /// Rows read.
+    pub(crate) read: u64,
+    /// New documents.
+    pub(crate) inserted: u64,
+    /// Documents changed.
+    pub(crate) updated: u64,
+    /// Documents that were already so.
+    pub(crate) unchanged: u64,
+    /// Rows left out on purpose.
+    pub(crate) skipped: u64,
+    /// Rows that could not be migrated.
+    pub(crate) rejected: u64,
+    /// Links set by the second pass.
+    pub(crate) linked: u64,
+    /// Links that it could not set.
+    pub(crate) unlinked: u64,
+    /// Bytes written, by the sink's own measure.
+    pub(crate) bytes: u64,
+}
+
+impl From<&Totals> for Counts {
+    fn from(totals: &Totals) -> Self {
+        Self {
+            read: totals.read,
+            inserted: totals.inserted,
+            updated: totals.updated,
+            unchanged: totals.unchanged,
+            skipped: totals.skipped,
+            rejected: totals.rejected,
+            linked: totals.linked,
+            unlinked: totals.unlinked,
+            bytes: totals.bytes,
+        }
+    }
+}
+
+impl RunEvent {
+    /// The line for an event; none for events that this version has no line for.
+    fn of(event: &Event) -> Option<Self> {
+        Some(match event {
+            Event::TableStarted { table, expected, resumed } => {
+                Self::TableStarted { table: table.clone(), expected: *expected, resumed: (&**resumed).into() }
+            }
+            Event::PageRead { table, records, bytes, elapsed } => Self::PageRead {
+                table: table.clone(),
+                rows: u64::try_from(*records).unwrap_or(u64::MAX),
+                bytes: *bytes,
+                milliseconds: milliseconds(*elapsed),
+            },
+            Event::BatchCommitted { table, delta, elapsed } => Self::BatchCommitted {
+                table: table.clone(),
+                added: (&**delta).into(),
+                reject_codes: delta.reject_codes.iter().map(|(code, tally)| (*code, tally.count)).collect(),
+                milliseconds: milliseconds(*elapsed),
+            },
+            Event::RejectsTaken { table, taken, gone } => {
+                Self::RejectsTaken { table: table.clone(), taken: (&**taken).into(), gone: *gone }
+            }
+            Event::RowsWithdrawn { table, withdrawn, delta } => {
+                Self::RowsWithdrawn { table: table.clone(), withdrawn: *withdrawn, added: (&**delta).into() }
+            }
+            Event::Retried { operation, table, attempt, delay, code, .. } => Self::Retried {
+                operation: (*operation).to_owned(),
+                table: table.clone(),
+                attempt: u64::try_from(*attempt).unwrap_or(u64::MAX),
+                delay_milliseconds: milliseconds(*delay),
+                code: code.clone(),
+            },
+            Event::TableCopied { table } => Self::TableCopied { table: table.clone() },
+            Event::ClosingStarted => Self::ClosingStarted,
+            Event::LinkingStarted { table } => Self::LinkingStarted { table: table.clone() },
+            Event::TableFinished { table, status, counted, error } => {
+                Self::TableFinished { table: table.clone(), status: *status, counted: *counted, error: error.clone() }
+            }
+            _ => return None,
+        })
+    }
+
+    /// The last line of a run.
+    pub(crate) fn finished(report: &Report, exit_code: u8, file: Option<String>) -> Self {
+        Self::RunFinished {
+            outcome: report.outcome,
+            exit_code,
+            error: report.error.clone(),
+            totals: report.totals,
+            duration_seconds: report.duration_seconds,
+            report: file,
+        }
+    }
+}
+
+fn milliseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

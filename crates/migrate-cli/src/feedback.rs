@@ -1,0 +1,102 @@
+//! Who is told how a run stands: a person by progress, a program by events, and the log.
+
+use std::sync::Arc;
+
+use migrate_core::catalog::Catalog;
+use migrate_core::names::TableName;
+use migrate_core::observe::Observer;
+use migrate_core::plan::Plan;
+use migrate_core::report::Report;
+
+use crate::events::{EventWriter, EventsFormat, RunEvent};
+use crate::log::EventLog;
+use crate::progress::Progress;
+
+/// All who are told.
+#[derive(Debug, Clone)]
+pub(crate) struct Feedback {
+    progress: Option<Arc<Progress>>,
+    events: Option<Arc<EventWriter>>,
+}
+
+impl Feedback {
+    /// Progress unless `quiet`, and events where they are asked for. Must be called within a runtime.
+    pub(crate) fn new(quiet: bool, events: Option<EventsFormat>, plan: &Plan) -> Self {
+        let events = events.map(|EventsFormat::Ndjson| Arc::new(EventWriter::start()));
+        Self { progress: Progress::new(quiet, plan).map(Arc::new), events }
+    }
+
+    /// As observers of the run.
+    pub(crate) fn observers(&self) -> Vec<Arc<dyn Observer>> {
+        let progress = self.progress.clone().map(|progress| progress as Arc<dyn Observer>);
+        let events = self.events.clone().map(|events| events as Arc<dyn Observer>);
+        progress.into_iter().chain(events).chain([Arc::new(EventLog) as Arc<dyn Observer>]).collect()
+    }
+
+    /// Tells that the run begins.
+    pub(crate) fn started(&self, tool: &str, plan: &Plan, dry_run: bool) {
+        if let Some(events) = &self.events {
+            events.write(RunEvent::RunStarted {
+                tool: tool.to_owned(),
+                plan_fingerprint: plan.fingerprint.clone(),
+                dry_run,
+                tables: plan.tables.iter().map(|table| table.source.clone()).collect(),
+            });
+        }
+    }
+
+    /// Says how large tables are that have not begun, by the catalog.
+    pub(crate) fn estimate(&self, plan: &Plan, catalog: &Catalog) {
+        let Some(progress) = &self.progress else { return };
+        progress.estimate(|table| {
+            let read_from = plan.tables.iter().find(|planned| planned.source == *table)?.read_from();
+            catalog.tables.iter().find(|known| known.name == *read_from)?.rows
+        });
+    }
+
+    /// Says which tables have a turn: those of a selection, with what is split off of them.
+    pub(crate) fn select(&self, plan: &Plan, selected: &[TableName]) {
+        let Some(progress) = &self.progress else { return };
+        let parts = plan.tables.iter().filter(|table| selected.contains(table.read_from()));
+        let parts: Vec<&TableName> = parts.map(|table| &table.source).collect();
+        progress.select(|table| selected.contains(table) || parts.contains(&table));
+    }
+
+    /// Tells of a step beside the tables, with how much of it is done.
+    pub(crate) fn activity(&self, what: &str, part: Option<(u64, u64)>) {
+        if let Some(progress) = &self.progress {
+            progress.activity(what, part);
+        }
+        if let Some(events) = self.events.as_ref().filter(|_| !what.is_empty()) {
+            let (done, all) = part.unzip();
+            events.write(RunEvent::Activity { what: what.to_owned(), done, all });
+        }
+    }
+
+    /// Does what a person at the terminal answers, without lines that are drawn meanwhile.
+    pub(crate) fn aside<T>(&self, ask: impl FnOnce() -> T) -> T {
+        match &self.progress {
+            Some(progress) => progress.aside(ask),
+            None => ask(),
+        }
+    }
+
+    /// Takes progress away: what follows is the report.
+    pub(crate) fn ended(&self) {
+        if let Some(progress) = &self.progress {
+            progress.finish();
+        }
+    }
+
+    /// True where stdout belongs to the events.
+    pub(crate) fn has_events(&self) -> bool {
+        self.events.is_some()
+    }
+
+    /// Tells the end to programs, and waits until they could read it.
+    pub(crate) fn finished(&self, report: &Report, exit_code: u8, file: Option<String>) {
+        if let Some(events) = &self.events {
+            events.finish(RunEvent::finished(report, exit_code, file));
+        }
+    }
+}

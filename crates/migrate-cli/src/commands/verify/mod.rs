@@ -57,9 +57,9 @@ pub(super) struct Arguments {
     /// Only these tables, by their names in Supabase
     #[arg(long, value_delimiter = ',', value_name = "TABLE,…")]
     tables: Vec<TableName>,
-    /// Count documents without a row's key, and fields outside the plan, as differences
+    /// Let the tables hold nothing but the migration's
     ///
-    /// For tables that hold nothing but what the migration wrote.
+    /// Documents without a row's key, and fields outside the plan, are differences.
     #[arg(long)]
     exclusive: bool,
     /// Show the values that differ; they are personal data
@@ -71,7 +71,7 @@ pub(super) struct Arguments {
     /// Begin anew where a verification was stopped
     #[arg(long, hide_short_help = true)]
     fresh: bool,
-    /// Write the verification to this file, instead of the newest run's folder
+    /// Write verify.json there, not into the newest run
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print the verification as JSON, instead of tables

@@ -245,7 +245,7 @@ impl Running<'_> {
             return Err(Failure::Plain(message));
         }
         let function = match function {
-            Known::Deployed(function) => function,
+            Known::Deployed(function) => function.of_declared(&self.shared.declared),
             Known::System(query) => {
                 return query.run(&mut self.shared.state(), args, self.request.format);
             }

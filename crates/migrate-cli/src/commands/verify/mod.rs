@@ -15,7 +15,7 @@ use super::sides::{RunOptions, Sides, refuse_drift};
 use super::{AccessOptions, ProjectArguments, fail, help};
 use crate::feedback::Feedback;
 use crate::run_folder::VerifyFolder;
-use crate::{exit, files, output, signals};
+use crate::{VERSION, exit, files, output, signals};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-verify", "compare every row"),
@@ -43,7 +43,7 @@ const CODES: &[u8] = &[exit::OK, exit::UNEXPECTED, exit::USAGE, exit::SETUP, exi
 /// it needs a key beside the secret.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Parser)]
-#[command(name = "migrate-verify", version, max_term_width = 100)]
+#[command(name = "migrate-verify", version = VERSION, max_term_width = 100)]
 #[command(after_long_help = help::after(EXAMPLES, CODES))]
 pub(super) struct Arguments {
     #[command(flatten)]

@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod ari_cms;
+pub mod browser;
 pub mod convex_bench;
 pub mod fault_plan;
 pub mod fault_proxy;

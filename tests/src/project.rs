@@ -265,6 +265,14 @@ impl Project {
         output(self.program(name, arguments)).await
     }
 
+    /// The folder of the newest run.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn newest_run(&self) -> Result<PathBuf> {
+        self.folder.newest_run()
+    }
+
     /// The report of the newest run.
     ///
     /// # Errors

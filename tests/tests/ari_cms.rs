@@ -279,6 +279,33 @@ async fn assert_reported(project: &Project, rejects: &BTreeMap<&'static str, BTr
         assert_eq!(number("rejected"), u64::try_from(rejects[table].len()).unwrap(), "{table}");
         assert_eq!(reject_keys(project, table), rejects[table].iter().cloned().collect::<Vec<_>>(), "{table}");
     }
+    assert_page(project, &report);
+}
+
+/// The run's folder has the report as a page, for its owner alone, and the report has what the page tells beside counts.
+fn assert_page(project: &Project, report: &Value) {
+    let run = project.newest_run().unwrap();
+    for name in ["report.json", "report.html"] {
+        let rights = std::fs::metadata(run.join(name)).unwrap().permissions().mode();
+        assert_eq!(rights & 0o777, 0o600, "{name}: {rights:o}");
+    }
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    let [.., shown] = migrate_cli::testing::show_report(&report.to_string(), None).unwrap();
+    assert_eq!(page, shown, "the page is that of the report beside it");
+    let planned = report["plan"]["tables"].as_array().unwrap();
+    assert_eq!(planned.len(), TABLES.len());
+    let timing = &report["timing"];
+    let rows: u64 = timing["rows"].as_array().unwrap().iter().map(|rows| rows.as_u64().unwrap()).sum();
+    let read = |table: &str| report["tables"][table]["this_run"]["read"].as_u64().unwrap();
+    assert_eq!(rows, TABLES.iter().copied().map(read).sum::<u64>(), "no row is lost from the steps of time: {timing}");
+    for table in TABLES.into_iter().filter(|table| read(table) > 0) {
+        let is_copy = |span: &&Value| span["phase"] == "copy" && span["table"] == table;
+        assert_eq!(timing["spans"].as_array().unwrap().iter().filter(is_copy).count(), 1, "{table}: {timing}");
+    }
+    assert!(
+        report["source"]["unknown"].as_array().is_some_and(|facts| !facts.is_empty()),
+        "the data API shows no triggers"
+    );
 }
 
 fn assert_nothing_written(project: &Project) {

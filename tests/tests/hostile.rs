@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use migrate_tests::browser::{Browser, Medium, View};
 use migrate_tests::local_stack::type_check;
 use migrate_tests::project::{Project, output};
 use serde_json::{Value, json};
@@ -48,6 +49,20 @@ const DOCUMENTS: [(&str, &str); 4] = [
         r#"select id::text, jsonb_build_object('text', "text", 'constant', E'"; drop\n*/ `${x}` </script>') from "'; drop table x; --""#,
     ),
 ];
+
+/// A browser shows the names as text, and nothing of them does anything.
+async fn assert_page(page: &Path, report: &Value) {
+    let mut browser = Browser::start().await.unwrap();
+    for width in [400, 1400] {
+        browser.open(page, View { width, medium: Medium::Dark }).await.unwrap();
+        assert_eq!(browser.audit().await.unwrap().faults(), Vec::<&String>::new());
+        assert_eq!(browser.complaints(), Vec::<String>::new());
+    }
+    let names = "[...document.querySelectorAll('#tables tbody th > bdi')].map(one => one.textContent)";
+    let shown = browser.evaluate(names).await.unwrap();
+    let names: Vec<String> = report["tables"].as_object().unwrap().keys().map(|name| name.replace('\n', "␊")).collect();
+    assert_eq!(shown, json!(names));
+}
 
 async fn run(project: &Project, name: &str, arguments: &[&str], code: i32) -> String {
     // The catalog of Postgres has the labels of arrays of enums, too.
@@ -119,9 +134,11 @@ async fn hostile_names_and_labels_arrive_as_data() {
     let newest = fs::read_dir(path.join(".migrate")).unwrap().map(|entry| entry.unwrap().path());
     let newest = newest.filter(|path| path.is_dir()).max().unwrap();
     let file = newest.join("report.json").display().to_string();
-    for format in ["text", "markdown", "json"] {
-        assert!(run(&project, "migrate-report", &[&file, "--format", format], 0).await.contains("</script>"));
+    for format in ["text", "markdown", "html", "json"] {
+        let name = if format == "html" { "&lt;/script&gt;" } else { "</script>" };
+        assert!(run(&project, "migrate-report", &[&file, "--format", format], 0).await.contains(name));
     }
+    assert_page(&newest.join("report.html"), &report).await;
     let rejects: Vec<String> = files(&newest, Path::new("rejects"));
     assert_eq!(rejects.len(), 1, "{rejects:?}");
     assert_eq!(rejects[0].matches('/').count(), 1, "{rejects:?}");

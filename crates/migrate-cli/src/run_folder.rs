@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use migrate_core::names::TableName;
 use migrate_core::plan::Plan;
 use migrate_core::reject::{Counted, Reject};
+use migrate_core::report::Report;
 use migrate_core::state::StateStore;
 use migrate_core::{Error, ErrorKind, Result};
+
+use crate::render;
 
 /// A run folder that this process holds.
 pub(crate) struct RunFolder {
@@ -76,6 +79,37 @@ impl RunFolder {
 
     pub(crate) fn report(&self) -> PathBuf {
         self.path.join("report.json")
+    }
+
+    /// The report as a page.
+    pub(crate) fn page(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
+    /// Writes the report and its page, each whole or not at all.
+    pub(crate) fn write_report(&self, report: &Report) -> Result<()> {
+        let json = serde_json::to_string_pretty(report)
+            .map_err(|error| Error::new(ErrorKind::Unexpected, "write JSON").with_source(error))?;
+        self.write_private(&self.report(), &(json + "\n"))?;
+        self.write_private(&self.page(), &render::html::report(report)?)
+    }
+
+    fn write_private(&self, path: &Path, text: &str) -> Result<()> {
+        let mut partial = path.to_path_buf().into_os_string();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let written = || {
+            // Of a file that is there, the rights would stay as they are.
+            match fs::remove_file(&partial) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = private_file(&partial)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&partial, path)
+        };
+        written().map_err(|error| io_error("write the report", &self.path, error))
     }
 
     /// The file of a table's rejects.

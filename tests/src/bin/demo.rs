@@ -47,7 +47,7 @@ async fn demo(scenario: Scenario) -> Result<(), Failure> {
     println!("\n$ npx convex deploy   # here: into convex-local");
     project.deploy().await?;
     step(&project, "migrate-run", &["--quiet"], run_code)?;
-    std::fs::write(folder.join("report.json"), serde_json::to_string_pretty(&project.report()?)?)?;
+    keep_report(&project, &folder)?;
     println!("\n# Again: everything is there, so nothing is inserted and nothing changes.");
     step(&project, "migrate-run", &["--quiet"], run_code)?;
     expect_no_change(&project)?;
@@ -56,7 +56,16 @@ async fn demo(scenario: Scenario) -> Result<(), Failure> {
     expect_no_change(&project)?;
     println!("\n# And nothing of that is taken on trust: every row is compared with its document.");
     step(&project, "migrate-verify", &["--quiet"], 0)?;
-    println!("\nreport: {}", folder.join("report.json").display());
+    println!("\nreport: {}", folder.join("report.html").display());
+    Ok(())
+}
+
+/// Puts the report of the first run beside the project, as JSON and as a page: the next runs write their own.
+fn keep_report(project: &Project, folder: &Path) -> Result<(), Failure> {
+    let run = project.newest_run()?;
+    for name in ["report.json", "report.html"] {
+        std::fs::copy(run.join(name), folder.join(name))?;
+    }
     Ok(())
 }
 

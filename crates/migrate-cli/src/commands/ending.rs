@@ -10,7 +10,7 @@ use migrate_core::state::StateStore;
 use super::fail;
 use crate::feedback::Feedback;
 use crate::run_folder::{RejectFiles, RunFolder};
-use crate::{exit, files, output, render};
+use crate::{exit, output, render};
 
 /// What is told and written at the end.
 pub(super) struct Ending {
@@ -56,7 +56,7 @@ impl Ending {
             output::data(&render::text(&report, output::width()));
         }
         if let Some((folder, rejects)) = written {
-            output::note(&format!("report: {}", folder.report().display()));
+            output::note(&format!("report: {}", folder.page().display()));
             if rejects > 0 {
                 output::note(&format!("rejects: {}", folder.path().join("rejects").display()));
             }
@@ -70,9 +70,9 @@ impl Ending {
         code
     }
 
-    /// Writes the report and all rejects; gives how many those are.
+    /// Writes the report, its page and all rejects; gives how many rejects those are.
     async fn write_files(&self, folder: &RunFolder, report: &Report) -> Result<u64> {
-        files::write_json(&folder.report(), report)?;
+        folder.write_report(report)?;
         let mut rejects = 0;
         let files = RejectFiles::of(&self.plan);
         for table in &self.plan.tables {

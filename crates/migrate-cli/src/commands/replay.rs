@@ -82,6 +82,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<(Pipel
         refuse_drift(project, &plan, &*source).await
     })
     .await?;
+    builder.source(&catalog);
     let folder = RunFolder::newest(project.folder())?;
     let state: Arc<dyn StateStore> = Arc::new(SqliteState::open(&folder.state())?);
     let replay = if arguments.refetch {

@@ -1,7 +1,9 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Parser, ValueEnum};
-use migrate_core::report::Report;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use migrate_core::report::{REPORT_VERSION, Report, ReportDiff};
+use migrate_core::{Error, ErrorKind, Result};
+use serde::Serialize;
 
 use super::{fail, help};
 use crate::output::OutputArguments;
@@ -9,20 +11,48 @@ use crate::{VERSION, exit, files, output, render};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-report .migrate/20260101T120000000Z/report.json", ""),
+    ("migrate-report report.json --format html > report.html", ""),
     ("migrate-report report.json --format markdown > summary.md", ""),
     ("migrate-report report.json --format json | jq .totals", ""),
+    ("migrate-report diff monday/report.json tuesday/report.json", "what changed"),
 ];
 
-/// Shows the report of a run
+/// Shows the report of a run, or what changed between two
 ///
-/// migrate-run writes it to .migrate/<run>/report.json; the run is named by the time it began. The exit code says
-/// whether the report could be shown, not what is in it.
+/// migrate-run writes it to .migrate/<run>/report.json, and as a page to report.html beside it; the run is named by the
+/// time it began. The exit code says whether the report could be shown, not what is in it.
 #[derive(Debug, Parser)]
 #[command(name = "migrate-report", version = VERSION, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(disable_help_subcommand = true)]
 #[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
 pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// The report, such as .migrate/<run>/report.json
-    file: PathBuf,
+    #[arg(required = true)]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    look: Look,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows what changed from one run to another
+    ///
+    /// Totals, tables, rejected rows by cause, lossy edits and times.
+    Diff {
+        /// The report of the first run
+        before: PathBuf,
+        /// The report of the other
+        after: PathBuf,
+        #[command(flatten)]
+        look: Look,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+struct Look {
     /// How to show it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -32,27 +62,72 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
-    /// A table and notes, fitted to the terminal
+    /// Tables and notes, fitted to the terminal
     Text,
     /// The same in Markdown, with nothing left out
     Markdown,
-    /// The report itself
+    /// A page in one file, which loads nothing from the network
+    Html,
+    /// The data itself
     Json,
 }
 
 pub(super) fn main(arguments: &Arguments) -> u8 {
-    arguments.output.apply();
-    let report: Report = match files::read_json(&arguments.file, "migrate-run") {
-        Ok(report) => report,
-        Err(error) => return fail(&error, exit::SETUP),
-    };
-    match arguments.format {
-        Format::Text => {
-            let shown = [render::text(&report, output::width())].into_iter().chain(render::failure(&report));
-            output::data(&shown.collect::<Vec<_>>().join("\n"));
+    let (look, shown) = match (&arguments.command, &arguments.file) {
+        (Some(Command::Diff { before, after, look }), _) => {
+            look.output.apply();
+            let both = read(before).and_then(|before| Ok((before, read(after)?)));
+            (look, both.and_then(|(before, after)| show_diff(&ReportDiff::of(&before, &after), look.format)))
         }
-        Format::Markdown => output::data(&render::markdown(&report)),
-        Format::Json => output::json(&serde_json::to_string_pretty(&report).unwrap_or_default()),
+        (None, Some(file)) => {
+            arguments.look.output.apply();
+            (&arguments.look, read(file).and_then(|report| show(&report, arguments.look.format)))
+        }
+        (None, None) => return exit::USAGE,
+    };
+    match shown {
+        // Both are data for programs; a page ends with its own line's end.
+        Ok(text) if matches!(look.format, Format::Html | Format::Json) => output::json(text.trim_end()),
+        Ok(text) => output::data(&text),
+        Err(error) => return fail(&error, exit::of_setup(&error)),
     }
     exit::OK
+}
+
+/// A report of this version, or of an earlier one.
+fn read(file: &Path) -> Result<Report> {
+    let report: Report = files::read_json(file, "migrate-run")?;
+    if report.version <= REPORT_VERSION {
+        return Ok(report);
+    }
+    let message = format!("read a report of format {}; this program knows {REPORT_VERSION}", report.version);
+    Err(Error::new(ErrorKind::Config, message)
+        .with_context("file", file.display())
+        .with_remedy("use the version of the program that wrote it"))
+}
+
+fn show(report: &Report, format: Format) -> Result<String> {
+    match format {
+        Format::Text => {
+            let shown = [render::text(report, output::width())].into_iter().chain(render::failure(report));
+            Ok(shown.collect::<Vec<_>>().join("\n"))
+        }
+        Format::Markdown => Ok(render::markdown(report)),
+        Format::Html => render::html::report(report),
+        Format::Json => json(report),
+    }
+}
+
+fn show_diff(diff: &ReportDiff, format: Format) -> Result<String> {
+    match format {
+        Format::Text => Ok(render::diff::text(diff)),
+        Format::Markdown => Ok(render::diff::markdown(diff)),
+        Format::Html => render::html::diff(diff),
+        Format::Json => json(diff),
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string_pretty(value)
+        .map_err(|error| Error::new(ErrorKind::Unexpected, "write JSON").with_source(error))
 }

@@ -113,6 +113,7 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
         let check = Pipeline::new(plan.clone(), sides.source.clone(), sink.clone(), Arc::new(MemoryState::new()));
         with_options(check, arguments).check().await?;
         let catalog = refuse_drift(project, &plan, &*sides.source).await?;
+        sides.builder.source(&catalog);
         Ok((snapshot, sink, catalog))
     };
     let (mut snapshot, sink, catalog) = signals::until_stopped(&sides.stop, checked).await?;

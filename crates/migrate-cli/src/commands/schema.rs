@@ -4,7 +4,7 @@ use clap::Parser;
 use migrate_core::Result;
 use migrate_core::catalog::Catalog;
 use migrate_core::plan::{MigrateConfig, Plan};
-use migrate_core::report::Report;
+use migrate_core::report::{Report, ReportDiff};
 use migrate_core::verify::Verification;
 use schemars::{Schema, schema_for};
 
@@ -14,12 +14,12 @@ use crate::events::EventLine;
 use crate::{VERSION, exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("migrate-schema", "jsonschemas/migrate.schema.json and six more"),
+    ("migrate-schema", "jsonschemas/migrate.schema.json and seven more"),
     ("migrate-schema editor/schemas", "the same in another folder"),
 ];
 
-/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json, report.json, verify.json, migrate-doctor --json
-/// and --events
+/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json, report.json, migrate-report diff, verify.json,
+/// migrate-doctor --json and --events
 ///
 /// An editor completes and checks migrate.toml once its first line names the schema:
 /// `#:schema jsonschemas/migrate.schema.json`.
@@ -40,11 +40,12 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
 }
 
 fn write(arguments: &Arguments) -> Result<()> {
-    let schemas: [(&str, Schema); 7] = [
+    let schemas: [(&str, Schema); 8] = [
         ("migrate", schema_for!(MigrateConfig)),
         ("catalog", schema_for!(Catalog)),
         ("plan", schema_for!(Plan)),
         ("report", schema_for!(Report)),
+        ("report-diff", schema_for!(ReportDiff)),
         ("diagnosis", schema_for!(Diagnosis)),
         ("verification", schema_for!(Verification)),
         ("event", schema_for!(EventLine)),

@@ -10,7 +10,7 @@ use migrate_core::catalog::Catalog;
 use migrate_core::layer::{Limit, Retry, RetryPolicy, Timeout};
 use migrate_core::observe::{Fanout, Observer};
 use migrate_core::pipeline::Pipeline;
-use migrate_core::plan::{MigrateConfig, Plan, WriteRate};
+use migrate_core::plan::{MigrateConfig, Plan, RunConfig, WriteRate};
 use migrate_core::report::ReportBuilder;
 use migrate_core::stop::Stop;
 use migrate_core::{Error, ErrorKind, Result, Source};
@@ -102,8 +102,13 @@ impl<'a> Sides<'a> {
     ) -> Result<Self> {
         let environment = Environment::read(project.folder())?;
         let source = source::bare(&environment, config, Some(plan), options.access)?;
+        let run = RunConfig {
+            max_rejects: options.max_rejects.or(plan.run.max_rejects),
+            write_rate: options.write_rate.or(plan.run.write_rate),
+            ..plan.run.clone()
+        };
         let feedback = Feedback::new(options.quiet, options.events, plan);
-        let builder = Arc::new(ReportBuilder::start(tool, plan, dry_run));
+        let builder = Arc::new(ReportBuilder::start(tool, plan, dry_run).with_run(run));
         let mut observers: Vec<Arc<dyn Observer>> = vec![builder.clone()];
         observers.extend(feedback.observers());
         let observer: Arc<dyn Observer> = Arc::new(Fanout::new(observers));

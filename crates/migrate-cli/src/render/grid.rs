@@ -101,6 +101,11 @@ fn was_read(row: &TableReport) -> bool {
     row.source > 0 || matches!(row.status, TableStatus::Complete | TableStatus::Incomplete)
 }
 
+/// How a table stands.
+pub(super) fn status_words(of: TableStatus) -> &'static str {
+    status(of).0
+}
+
 fn status(status: TableStatus) -> (&'static str, Style) {
     match status {
         TableStatus::Complete => ("complete", GOOD),

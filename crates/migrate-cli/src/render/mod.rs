@@ -1,6 +1,9 @@
-//! A report as text and as Markdown.
+//! A report as text, as Markdown and as an HTML page.
 
+pub(crate) mod diff;
 mod grid;
+pub(crate) mod html;
+pub(crate) mod left_behind;
 mod notes;
 #[cfg(test)]
 mod tests;
@@ -56,12 +59,7 @@ pub(crate) fn failure(report: &Report) -> Option<String> {
 fn verdict(report: &Report) -> String {
     let totals = &report.totals;
     let dry = if report.dry_run { "dry run, nothing written: " } else { "" };
-    let word = match report.outcome {
-        Outcome::Complete => "complete",
-        Outcome::CompleteWithFindings => "complete, with findings",
-        Outcome::Interrupted => "interrupted",
-        Outcome::Failed => "failed",
-    };
+    let word = outcome_words(report.outcome);
     let skipped = if totals.skipped > 0 { format!(" + {} skipped", thousands(totals.skipped)) } else { String::new() };
     format!(
         "{dry}{word}: {} rows = {} migrated{skipped} + {} rejected, in {} s",
@@ -70,6 +68,16 @@ fn verdict(report: &Report) -> String {
         thousands(totals.rejected),
         thousands(report.duration_seconds)
     )
+}
+
+/// How a run ended.
+fn outcome_words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Complete => "complete",
+        Outcome::CompleteWithFindings => "complete, with findings",
+        Outcome::Interrupted => "interrupted",
+        Outcome::Failed => "failed",
+    }
 }
 
 fn outcome_style(outcome: Outcome) -> Style {

@@ -8,7 +8,7 @@ use migrate_core::observe::TableStatus;
 use migrate_core::record::RejectCode;
 use migrate_core::report::{CountReport, RejectReport, Report, TableReport};
 
-use super::{BAD, FAINT, NOTICE, PLAIN, paint, thousands, total};
+use super::{BAD, FAINT, NOTICE, PLAIN, left_behind, paint, thousands, total};
 use crate::wrap;
 
 /// All notes together; what does not go into them is in report.json.
@@ -72,6 +72,7 @@ fn notes(report: &Report) -> Vec<Note> {
     notes.extend(earlier_runs(report));
     notes.extend(unset(report));
     notes.extend(changes(report));
+    notes.extend(beside_rows(report));
     notes
 }
 
@@ -194,6 +195,22 @@ fn unset(report: &Report) -> Option<Note> {
     })
 }
 
+/// What the project has beside rows.
+fn beside_rows(report: &Report) -> Option<Note> {
+    let source = report.source.as_ref().filter(|source| !source.left_behind.is_empty())?;
+    let groups = left_behind::grouped(&source.left_behind);
+    Some(Note {
+        label: "left",
+        style: PLAIN,
+        lead: "does not move by itself:".to_owned(),
+        places: groups
+            .into_iter()
+            .map(|(kind, items)| format!("{} {}", kind.title.to_lowercase(), items.len()))
+            .collect(),
+        tail: "report.html says what becomes of it".to_owned(),
+    })
+}
+
 /// Lossy edits by their kind, the columns with the most edits first.
 fn changes(report: &Report) -> Vec<Note> {
     let mut by_kind: BTreeMap<&str, Vec<(u64, String)>> = BTreeMap::new();
@@ -219,11 +236,14 @@ fn changes(report: &Report) -> Vec<Note> {
     largest_first(notes)
 }
 
-fn change_words(kind: &str) -> String {
+/// What was done to a value, in words.
+pub(super) fn change_words(kind: &str) -> String {
     match kind {
         "microseconds_cut" => "microseconds cut off".to_owned(),
         "number_rounded" => "number rounded to a double".to_owned(),
         "null_to_default" => "NULL became the default".to_owned(),
+        "unfit_to_null" => "NULL for what the type cannot hold".to_owned(),
+        "key_escaped" => "key of an object escaped".to_owned(),
         other => other.replace('_', " "),
     }
 }

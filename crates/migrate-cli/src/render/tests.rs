@@ -4,11 +4,11 @@ use migrate_core::names::{SourceKey, TableName};
 use migrate_core::observe::TableStatus;
 use migrate_core::record::RejectCode;
 use migrate_core::report::{
-    CountReport, Outcome, REPORT_VERSION, RejectReport, Report, ReportTotals, RunCounts, TableReport,
+    CountReport, Outcome, REPORT_VERSION, RejectReport, Report, ReportDiff, ReportTotals, RunCounts, TableReport,
 };
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{failure, markdown, text, thousands};
+use super::{diff, failure, html, markdown, text, thousands};
 
 /// A table of which all rows are new.
 fn table(name: &str, rows: u64) -> TableReport {
@@ -85,6 +85,9 @@ fn report(outcome: Outcome, tables: Vec<TableReport>) -> Report {
         totals,
         duration_seconds: 12,
         snapshot: None,
+        timing: None,
+        plan: None,
+        source: None,
     };
     assert_eq!(report.check(), Ok(()), "a report as no run writes it");
     report
@@ -229,4 +232,51 @@ fn numbers_have_thousands() {
         shown,
         ["0", "999", "1,000", "12,345", "999,999", "1,000,000", "18,446,744,073,709,551,615"].map(str::to_owned)
     );
+}
+
+/// The first run after its payments were mended, a table was added and another taken out.
+fn later_run() -> Report {
+    let first = first_run();
+    let mut tables: Vec<TableReport> =
+        first.tables.into_values().filter(|table| table.table.to_string() != "webinars").collect();
+    let payments = tables.iter_mut().find(|table| table.rejected == 4).unwrap();
+    (payments.migrated, payments.inserted, payments.rejected) = (1_160, 1_160, 0);
+    payments.rejects.clear();
+    payments.changes.pop();
+    tables.push(table("new|table", 3));
+    let mut later = report(Outcome::CompleteWithFindings, tables);
+    later.timestamp = "2026-01-02T12:00:00Z".to_owned();
+    later.plan_fingerprint = "1".repeat(64);
+    later.duration_seconds = 18;
+    later
+}
+
+#[test]
+fn two_runs_are_compared() {
+    let diff = ReportDiff::of(&first_run(), &later_run());
+    assert_snapshot!("diff", diff::text(&diff));
+    assert_snapshot!("diff_markdown", diff::markdown(&diff));
+    let page = html::diff(&diff).unwrap();
+    for told in ["1,156 → 1,160", "not planned → complete", "complete → not planned", "the plans differ"] {
+        assert!(page.contains(told), "{told}");
+    }
+    let same = ReportDiff::of(&first_run(), &first_run());
+    assert!(same.is_same() && same.tables.is_empty(), "{same:?}");
+    assert!(diff::text(&same).starts_with("both runs came to the same"));
+}
+
+#[test]
+fn differences_are_those_of_the_reports() {
+    let (before, after) = (first_run(), later_run());
+    let (there, back) = (ReportDiff::of(&before, &after), ReportDiff::of(&after, &before));
+    assert_eq!((there.totals.source.before, there.totals.source.after), (before.totals.source, after.totals.source));
+    assert_eq!((there.totals.rejected.before, there.totals.rejected.after), (12, 8));
+    let told: Vec<&str> = there.tables.iter().map(|table| table.table.as_str()).collect();
+    assert_eq!((told, there.same_tables), (vec!["ari_payments", "new|table", "webinars"], 4));
+    assert_eq!((back.tables.len(), back.same_tables), (3, 4));
+    for (one, other) in [(&there.rejects, &back.rejects), (&there.changes, &back.changes)] {
+        let turned = other.iter().map(|count| (&count.name, count.count.after, count.count.before, &count.tables));
+        assert!(one.iter().map(|count| (&count.name, count.count.before, count.count.after, &count.tables)).eq(turned));
+        assert_eq!(one.len(), 1, "{one:?}");
+    }
 }

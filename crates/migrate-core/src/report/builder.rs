@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use jiff::{Timestamp, Unit};
 
+use super::timing::Timeline;
 use super::{
-    CountReport, Outcome, REPORT_VERSION, RejectReport, Report, ReportTotals, RunCounts, SnapshotReport, TableReport,
+    CountReport, Outcome, PlanReport, REPORT_VERSION, RejectReport, Report, ReportTotals, RunCounts, SnapshotReport,
+    SourceReport, TableReport,
 };
+use crate::catalog::Catalog;
 use crate::error::{Error, ErrorKind};
 use crate::names::{SourceKey, TableName};
 use crate::observe::{Event, Observer, TableStatus};
-use crate::plan::Plan;
+use crate::plan::{Plan, RunConfig};
 use crate::state::{Tally, Totals};
 
 /// Folds the events of a run into its report.
@@ -23,7 +26,10 @@ pub struct ReportBuilder {
     timestamp: Timestamp,
     started: Instant,
     tables: Mutex<IndexMap<TableName, TableFold>>,
+    timeline: Mutex<Timeline>,
     snapshot: Mutex<Option<SnapshotReport>>,
+    plan: PlanReport,
+    source: Mutex<Option<SourceReport>>,
 }
 
 #[derive(Debug, Default)]
@@ -52,12 +58,48 @@ impl ReportBuilder {
             timestamp: Timestamp::now(),
             started: Instant::now(),
             tables: Mutex::new(names.map(|name| (name.clone(), TableFold::default())).collect()),
+            timeline: Mutex::default(),
             snapshot: Mutex::default(),
+            plan: plan.into(),
+            source: Mutex::default(),
         }
+    }
+
+    /// Settings of the run that are not the plan's, because the command line has others.
+    #[must_use]
+    pub fn with_run(mut self, run: RunConfig) -> Self {
+        self.plan.run = run;
+        self
+    }
+
+    /// Tells what the source holds beside rows.
+    pub fn source(&self, catalog: &Catalog) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = Some(catalog.into());
     }
 
     fn tables(&self) -> MutexGuard<'_, IndexMap<TableName, TableFold>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timeline(&self) -> MutexGuard<'_, Timeline> {
+        self.timeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes when something happened.
+    fn time(&self, event: &Event) {
+        let at = self.started.elapsed();
+        let mut timeline = self.timeline();
+        match event {
+            Event::TableStarted { table, .. } => timeline.began(at, table),
+            Event::PageRead { table, .. } | Event::TableCopied { table, .. } => timeline.sign_of_life(at, table),
+            Event::BatchCommitted { table, delta, .. } => timeline.wrote(at, table, delta.read, delta.bytes),
+            Event::LinkingStarted { table } => timeline.links(at, table),
+            Event::Retried { .. } => timeline.retried(at),
+            Event::RejectsTaken { .. }
+            | Event::RowsWithdrawn { .. }
+            | Event::ClosingStarted
+            | Event::TableFinished { .. } => {}
+        }
     }
 
     /// Tells of the archive that the documents are in.
@@ -81,6 +123,9 @@ impl ReportBuilder {
             tables,
             duration_seconds: rounded_seconds(self.started.elapsed()),
             snapshot: self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            timing: Some(self.timeline().report(self.started.elapsed())),
+            plan: Some(self.plan.clone()),
+            source: self.source.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
         report.outcome = match error {
             Some(error) if error.kind() == ErrorKind::Interrupted => Outcome::Interrupted,
@@ -94,6 +139,7 @@ impl ReportBuilder {
 
 impl Observer for ReportBuilder {
     fn on_event(&self, event: &Event) {
+        self.time(event);
         let mut tables = self.tables();
         match event {
             Event::TableStarted { table, expected, resumed } => {

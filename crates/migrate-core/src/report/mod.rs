@@ -1,19 +1,25 @@
 //! What a run did, as a file: `report.json`.
 
+mod basis;
 mod builder;
+mod diff;
+mod timing;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use basis::{AdoptedReport, PlanReport, PlannedTable, ReferenceReport, SourceReport};
 pub use builder::ReportBuilder;
+pub use diff::{CountDiff, CountsDiff, Pair, ReportDiff, RunLabel, TableDiff};
+pub use timing::{Phase, SpanReport, TimingReport};
 
 use crate::names::{SourceKey, TableName};
 use crate::observe::TableStatus;
 use crate::record::RejectCode;
 
-/// Version of the report file's format.
-pub const REPORT_VERSION: u32 = 1;
+/// Version of the report file's format. The first lacks the plan, the source and the times; it can be read all the same.
+pub const REPORT_VERSION: u32 = 2;
 
 /// What a migration did, over all runs of one run folder.
 ///
@@ -45,6 +51,15 @@ pub struct Report {
     /// The archive, where the documents go as one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<SnapshotReport>,
+    /// When the last run did what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<TimingReport>,
+    /// The plan that was run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanReport>,
+    /// What the source holds beside rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceReport>,
 }
 
 /// All documents as one archive.

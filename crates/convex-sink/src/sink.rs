@@ -21,7 +21,7 @@ use crate::size::document_size;
 
 /// Bytes of one batch by Convex's own formula: far below the 16 MiB of a transaction, because one second of JavaScript
 /// and 64 MiB of memory bind first.
-const BATCH_BYTES: usize = 2 * 1024 * 1024;
+pub(crate) const BATCH_BYTES: usize = 2 * 1024 * 1024;
 /// Keys of one lookup: each is one index range, of which a query may read 4,096.
 const LOOKUP_KEYS: usize = 1000;
 /// Missing functions that an error names; usually all are missing, and a few show which module.

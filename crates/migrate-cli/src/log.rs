@@ -81,6 +81,7 @@ impl Observer for EventLog {
                 let (rows, rejected) = (delta.read, delta.rejected);
                 tracing::debug!(%table, rows, rejected, bytes = delta.bytes, ms = elapsed.as_millis(), "batch committed");
             }
+            Event::RowsChecked { table, rows, rejected } => tracing::debug!(%table, rows, rejected, "rows checked"),
             Event::Retried { operation, table, attempt, delay, code, .. } => {
                 let table = table.as_ref().map(tracing::field::display);
                 tracing::info!(operation, table, attempt, code, ms = delay.as_millis(), "call will be repeated");

@@ -1,5 +1,6 @@
-//! What the documentation shows of `migrate.toml` is valid.
+//! What the documentation shows of `migrate.toml` is valid, and its tables are those of the code.
 
+use migrate_core::assess::FINDING_KINDS;
 use migrate_core::plan::read_config;
 
 /// The TOML examples of a page, each with the line it starts on.
@@ -48,4 +49,12 @@ fn every_kind_of_difference_is_told() {
         let row = format!("| `{kind}` | {means} |");
         assert!(page.contains(&row), "docs/verify.md lacks:\n{row}");
     }
+}
+
+#[test]
+fn the_kinds_of_findings_are_those_of_the_code() {
+    let page = include_str!("../../../docs/assessment.md");
+    let listed: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let kinds = FINDING_KINDS.iter().map(|(_, code, words, remedy)| format!("| `{code}` | {words} | {remedy} |"));
+    assert_eq!(listed, kinds.collect::<Vec<String>>());
 }

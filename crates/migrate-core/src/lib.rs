@@ -3,6 +3,7 @@
 //! This crate does no HTTP, reads no environment and names no adapter. `supabase-source` and `convex-sink` implement
 //! its traits; `migrate-cli` composes them.
 
+pub mod assess;
 pub mod catalog;
 pub mod clock;
 pub mod error;

@@ -65,6 +65,15 @@ pub enum Event {
         /// How long the write took.
         elapsed: Duration,
     },
+    /// Rows were checked, in an assessment: nothing is written.
+    RowsChecked {
+        /// The table.
+        table: TableName,
+        /// How many.
+        rows: usize,
+        /// How many of them a run would reject.
+        rejected: u64,
+    },
     /// A call failed and will be sent again.
     Retried {
         /// The operation, such as `read_page`.

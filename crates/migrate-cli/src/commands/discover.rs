@@ -7,6 +7,7 @@ use migrate_core::catalog::{Catalog, TableState};
 use migrate_core::layer::{Retry, RetryPolicy};
 use migrate_core::observe::Fanout;
 
+use super::assess::{self, AssessArguments};
 use super::{AccessOptions, ProjectArguments, fail, help, source};
 use crate::environment::Environment;
 use crate::init::first_config;
@@ -15,6 +16,8 @@ use crate::{VERSION, exit, files, output};
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-discover", "this folder's project"),
     ("migrate-discover --init", "and a first migrate.toml"),
+    ("migrate-discover --html", "assess it before anything moves"),
+    ("migrate-discover --scan sample", "the same from some rows"),
     ("migrate-discover --config cms/migrate.toml", "another one: cms/catalog.json"),
     ("migrate-discover --quiet", "in a script: errors only"),
     ("migrate-discover --json | jq '.tables[].name'", ""),
@@ -25,6 +28,10 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// Rows are counted, not read. The file goes beside migrate.toml, which need not be there yet. Write that one next, then
 /// run migrate-plan.
 ///
+/// With --html or --scan, it assesses the project too: which tables are ready, what a run would reject or change, and
+/// what it would take. That reads rows, once; it writes to neither side. The result is assessment.json, beside the
+/// catalog. The exit code says whether it could be made, not what is in it; after Ctrl-C it has what was read by then.
+///
 /// The project's address is taken from SUPABASE_URL, its key from SUPABASE_SECRET_KEY (or SUPABASE_SERVICE_ROLE_KEY):
 /// from the environment, else from .env.local, else from .env.
 ///
@@ -34,19 +41,21 @@ const EXAMPLES: &[(&str, &str)] = &[
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-discover", version = VERSION, max_term_width = 100)]
-#[command(after_long_help = help::after(EXAMPLES, help::SIMPLE))]
+#[command(after_long_help = help::after(EXAMPLES, help::STOPPABLE))]
 pub(super) struct Arguments {
     #[command(flatten)]
     project: ProjectArguments,
     #[command(flatten)]
     access: AccessOptions,
-    /// Print the catalog as JSON, instead of a list of tables
+    #[command(flatten)]
+    assess: AssessArguments,
+    /// Print the catalog as JSON, instead of a list of tables; with --html or --scan, the assessment
     #[arg(long)]
     json: bool,
     /// Write a first, commented migrate.toml; one that is there is never overwritten
     #[arg(long)]
     init: bool,
-    /// Print errors only; with --json, the catalog too
+    /// Print errors only; with --json, what that prints too
     #[arg(long)]
     quiet: bool,
 }
@@ -68,9 +77,10 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
     };
     match found.await {
         Ok(catalog) => {
-            if arguments.json {
+            let assesses = arguments.assess.is_asked();
+            if arguments.json && !assesses {
                 output::json(&serde_json::to_string_pretty(&catalog).unwrap_or_default());
-            } else if !arguments.quiet {
+            } else if !arguments.quiet && !assesses {
                 summary(&catalog);
             }
             if !arguments.quiet {
@@ -83,6 +93,10 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
                     Ok(false) => output::note(&format!("{} is there already: it is left as it is", path.display())),
                     Err(error) => return fail(&error, exit::of_setup(&error)),
                 }
+            }
+            if assesses {
+                let Arguments { project, access, assess, json, quiet, .. } = arguments;
+                return assess::run(&project, &assess, access, &catalog, assess::Shown { json, quiet }).await;
             }
             exit::OK
         }

@@ -14,6 +14,10 @@ const HEADING: Style = Style::new().bold().underline();
 /// The exit codes of a command that ends no run.
 pub(super) const SIMPLE: &[u8] = &[crate::exit::OK, crate::exit::UNEXPECTED, crate::exit::USAGE, crate::exit::SETUP];
 
+/// The same, of a command that reads rows and can be stopped.
+pub(super) const STOPPABLE: &[u8] =
+    &[crate::exit::OK, crate::exit::UNEXPECTED, crate::exit::USAGE, crate::exit::SETUP, crate::exit::INTERRUPTED];
+
 /// Examples, as commands and what they do, and the exit codes that the command has; all where `codes` is empty.
 pub(super) fn after(examples: &[(&str, &str)], codes: &[u8]) -> String {
     let width = examples.iter().map(|(command, _)| command.len()).max().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! One file per verb; here is what they share.
 
+mod assess;
 mod discover;
 mod doctor;
 mod ending;

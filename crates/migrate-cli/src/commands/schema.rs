@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use migrate_core::Result;
+use migrate_core::assess::Assessment;
 use migrate_core::catalog::Catalog;
 use migrate_core::plan::{MigrateConfig, Plan};
 use migrate_core::report::{Report, ReportDiff};
@@ -14,12 +15,12 @@ use crate::events::EventLine;
 use crate::{VERSION, exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("migrate-schema", "jsonschemas/migrate.schema.json and seven more"),
+    ("migrate-schema", "jsonschemas/migrate.schema.json and eight more"),
     ("migrate-schema editor/schemas", "the same in another folder"),
 ];
 
-/// Writes the JSON Schemas of migrate.toml, catalog.json, plan.json, report.json, migrate-report diff, verify.json,
-/// migrate-doctor --json and --events
+/// Writes the JSON Schemas of migrate.toml, the JSON files beside it, report.json, verify.json, and of what
+/// migrate-report diff, migrate-doctor and --events print as JSON
 ///
 /// An editor completes and checks migrate.toml once its first line names the schema:
 /// `#:schema jsonschemas/migrate.schema.json`.
@@ -40,7 +41,7 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
 }
 
 fn write(arguments: &Arguments) -> Result<()> {
-    let schemas: [(&str, Schema); 8] = [
+    let schemas: [(&str, Schema); 9] = [
         ("migrate", schema_for!(MigrateConfig)),
         ("catalog", schema_for!(Catalog)),
         ("plan", schema_for!(Plan)),
@@ -48,6 +49,7 @@ fn write(arguments: &Arguments) -> Result<()> {
         ("report-diff", schema_for!(ReportDiff)),
         ("diagnosis", schema_for!(Diagnosis)),
         ("verification", schema_for!(Verification)),
+        ("assessment", schema_for!(Assessment)),
         ("event", schema_for!(EventLine)),
     ];
     for (name, schema) in schemas {

@@ -240,6 +240,14 @@ impl Board {
                 counts.linked += delta.linked;
                 counts.rejected += delta.rejected;
             }
+            Event::RowsChecked { table, rows, rejected } => {
+                let rows = u64::try_from(*rows).unwrap_or(u64::MAX);
+                self.rate.add(at, rows);
+                let counts = self.of(table);
+                counts.rate.add(at, rows);
+                counts.read += rows;
+                counts.rejected += rejected;
+            }
             // The next batch counts their rows anew.
             Event::RejectsTaken { table, taken, .. } => {
                 let counts = self.of(table);

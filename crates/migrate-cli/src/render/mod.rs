@@ -1,5 +1,6 @@
 //! A report as text, as Markdown and as an HTML page.
 
+pub(crate) mod assessment;
 pub(crate) mod diff;
 mod grid;
 pub(crate) mod html;

@@ -7,7 +7,7 @@ use crate::source::{Cursor, Page};
 /// Sources refuse what goes back in an order that they know. Of others, such as that of texts, only the places are known:
 /// one that comes again is found by Brent's algorithm, which keeps a single earlier place, whatever the table's size.
 #[derive(Debug, Default)]
-pub(super) struct Forward {
+pub(crate) struct Forward {
     kept: Option<Cursor>,
     pages: u64,
 }
@@ -17,7 +17,7 @@ impl Forward {
     ///
     /// # Errors
     /// `Protocol` where it does not lead on.
-    pub(super) fn check(&mut self, table: &TableName, page: Page, after: Option<&Cursor>) -> Result<Page> {
+    pub(crate) fn check(&mut self, table: &TableName, page: Page, after: Option<&Cursor>) -> Result<Page> {
         let refuse = |text: &str| Err(Error::new(ErrorKind::Protocol, text).with_context("table", table));
         if page.records.is_empty() != page.next.is_none() || (page.next.is_some() && page.next.as_ref() == after) {
             return refuse("read on: the source gave a page that does not lead further");

@@ -16,7 +16,7 @@ pub(super) type Placed = (PartitionId, Checkpoint);
 const ROWS: u64 = 50_000;
 
 /// Partitions that a table of so many rows is cut into.
-fn wanted(run: &RunConfig, rows: Option<u64>) -> usize {
+pub(crate) fn partition_count(run: &RunConfig, rows: Option<u64>) -> usize {
     let by_size = || usize::try_from(rows.unwrap_or(0) / ROWS).unwrap_or(usize::MAX).min(run.tables_in_parallel);
     run.partitions.unwrap_or_else(by_size).max(1)
 }
@@ -51,7 +51,7 @@ pub(crate) async fn ranges(
     table: &PlanTable,
     rows: Option<u64>,
 ) -> Result<Vec<KeyRange>> {
-    let ranges = source.partitions(table.read_from(), &table.key, wanted(run, rows)).await?;
+    let ranges = source.partitions(table.read_from(), &table.key, partition_count(run, rows)).await?;
     require_whole(table.read_from(), &ranges)?;
     Ok(ranges)
 }
@@ -175,8 +175,8 @@ mod tests {
     #[test]
     fn a_table_is_cut_by_its_size_unless_the_settings_say() {
         let run = RunConfig { tables_in_parallel: 4, ..RunConfig::default() };
-        let by_rows = |rows| wanted(&run, rows);
+        let by_rows = |rows| partition_count(&run, rows);
         assert_eq!([None, Some(0), Some(99_999), Some(100_000), Some(10_000_000)].map(by_rows), [1, 1, 1, 2, 4]);
-        assert_eq!(wanted(&RunConfig { partitions: Some(9), ..run }, Some(1)), 9);
+        assert_eq!(partition_count(&RunConfig { partitions: Some(9), ..run }, Some(1)), 9);
     }
 }

@@ -181,7 +181,7 @@ impl Preparer {
 }
 
 /// A row's key, and its place in key order.
-pub(super) fn place_of(table: &TableName, record: &Record) -> Result<(SourceKey, Cursor)> {
+pub(crate) fn place_of(table: &TableName, record: &Record) -> Result<(SourceKey, Cursor)> {
     let texts = record.texts(&record.shape.key).map_err(|error| {
         Error::new(ErrorKind::Protocol, format!("read a row's key: {}", error.message)).with_context("table", table)
     })?;

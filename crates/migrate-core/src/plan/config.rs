@@ -39,7 +39,7 @@ impl MigrateConfig {
 }
 
 /// Whether an entry of `include` or `exclude` is a pattern rather than a name.
-pub(super) fn is_pattern(text: &str) -> bool {
+pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '{'])
 }
 

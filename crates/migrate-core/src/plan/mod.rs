@@ -17,8 +17,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use build::fits as is_of_type;
 pub use build::{PlanIssue, build_plan};
+pub(crate) use build::{fits as is_of_type, pattern};
+pub(crate) use config::is_pattern;
 pub use config::{
     Access, AdoptConfig, ColumnConfig, ComputedType, ConvexConfig, Defaults, FieldConfig, IndexChoice, JsonKeys,
     MigrateConfig, NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig,

@@ -96,8 +96,9 @@ impl ReportBuilder {
             Event::LinkingStarted { table } => timeline.links(at, table),
             Event::Retried { .. } => timeline.retried(at),
             Event::RejectsTaken { .. }
-            | Event::RowsWithdrawn { .. }
+            | Event::RowsChecked { .. }
             | Event::ClosingStarted
+            | Event::RowsWithdrawn { .. }
             | Event::TableFinished { .. } => {}
         }
     }
@@ -175,6 +176,7 @@ impl Observer for ReportBuilder {
             }
             Event::Retried { table: None, .. }
             | Event::PageRead { .. }
+            | Event::RowsChecked { .. }
             | Event::TableCopied { .. }
             | Event::ClosingStarted
             | Event::LinkingStarted { .. } => {}

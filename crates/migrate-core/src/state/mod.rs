@@ -84,7 +84,7 @@ impl Tally {
         }
     }
 
-    fn absorb(&mut self, other: &Self) {
+    pub(crate) fn absorb(&mut self, other: &Self) {
         self.count += other.count;
         let room = SAMPLE_KEYS.saturating_sub(self.sample_keys.len());
         self.sample_keys.extend(other.sample_keys.iter().take(room).cloned());

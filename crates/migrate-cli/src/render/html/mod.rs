@@ -1,5 +1,6 @@
 //! HTML pages, each one self-contained file.
 
+pub(crate) mod assessment;
 mod diff;
 pub(crate) mod kit;
 mod report;

@@ -22,6 +22,7 @@ use crate::catalog::{Catalog, RowKey, TableSchema};
 use crate::names::{FieldName, TableName};
 
 pub(crate) use fields::fits;
+pub(crate) use select::pattern;
 
 /// Something in configuration and catalog that no plan can be made of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,7 @@ pub(super) struct Selection<'a> {
 }
 
 /// A pattern over names: `*`, `?`, `[a-z]`, `{a,b}`. `None` when it is none, with the reason.
-pub(super) fn pattern(text: &str) -> Result<GlobMatcher, String> {
+pub(crate) fn pattern(text: &str) -> Result<GlobMatcher, String> {
     let glob = GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build();
     glob.map(|glob| glob.compile_matcher()).map_err(|error| error.kind().to_string())
 }

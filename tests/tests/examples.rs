@@ -41,8 +41,8 @@ fn deployed() -> ConvexBenchOptions {
 enum Setup {
     /// What the examples before it left; at first, nothing but the settings.
     AsItIs,
-    /// The newest run's report where the example has it.
-    Report(&'static str),
+    /// The newest run's report where the example has it, or has several.
+    Report(&'static [&'static str]),
     /// A project that goes as a snapshot, planned.
     Snapshot,
     /// Not one of our programs: what deploys is tested with convex-local.
@@ -53,6 +53,8 @@ enum Setup {
 const EXAMPLES: &[(&str, Setup)] = &[
     ("migrate-discover", Setup::AsItIs),
     ("migrate-discover --init", Setup::AsItIs),
+    ("migrate-discover --html", Setup::AsItIs),
+    ("migrate-discover --scan sample", Setup::AsItIs),
     ("migrate-discover --config cms/migrate.toml", Setup::AsItIs),
     ("migrate-discover --quiet", Setup::AsItIs),
     ("migrate-discover --json | jq '.tables[].name'", Setup::AsItIs),
@@ -90,10 +92,15 @@ const EXAMPLES: &[(&str, Setup)] = &[
     ("migrate-replay --refetch --fail-fast", Setup::AsItIs),
     (
         "migrate-report .migrate/20260101T120000000Z/report.json",
-        Setup::Report(".migrate/20260101T120000000Z/report.json"),
+        Setup::Report(&[".migrate/20260101T120000000Z/report.json"]),
     ),
-    ("migrate-report report.json --format markdown > summary.md", Setup::Report("report.json")),
-    ("migrate-report report.json --format json | jq .totals", Setup::Report("report.json")),
+    ("migrate-report report.json --format html > report.html", Setup::Report(&["report.json"])),
+    (
+        "migrate-report diff monday/report.json tuesday/report.json",
+        Setup::Report(&["monday/report.json", "tuesday/report.json"]),
+    ),
+    ("migrate-report report.json --format markdown > summary.md", Setup::Report(&["report.json"])),
+    ("migrate-report report.json --format json | jq .totals", Setup::Report(&["report.json"])),
     ("migrate-schema", Setup::AsItIs),
     ("migrate-schema editor/schemas", Setup::AsItIs),
     ("eval \"$(migrate completions bash)\"", Setup::AsItIs),
@@ -178,10 +185,11 @@ async fn every_example_of_the_help_works() {
             Setup::AsItIs => {}
             Setup::Foreign => continue,
             Setup::Snapshot => folder = snapshot(&project, root).await,
-            Setup::Report(path) => {
-                let path = root.join(path);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::copy(project.folder.newest_run().unwrap().join("report.json"), path).unwrap();
+            Setup::Report(paths) => {
+                for path in paths.iter().map(|path| root.join(path)) {
+                    fs::create_dir_all(path.parent().unwrap()).unwrap();
+                    fs::copy(project.folder.newest_run().unwrap().join("report.json"), path).unwrap();
+                }
             }
         }
         let ended = project.typed(line, &folder).await;

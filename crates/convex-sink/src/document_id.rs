@@ -7,7 +7,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::str::FromStr;
 
-use migrate_core::names::{SourceKey, TableName};
+use migrate_core::names::{SinkId, SourceKey, TableName};
 use sha2::{Digest as _, Sha256};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -18,6 +18,8 @@ const RANDOM_BYTES: usize = 14;
 const FOOTER_BYTES: usize = 2;
 const VARINT_BYTES: usize = 5;
 const MAX_BYTES: usize = VARINT_BYTES + INTERNAL_BYTES + FOOTER_BYTES;
+/// Characters of the longest id.
+const MAX_TEXT: usize = (MAX_BYTES * 8).div_ceil(5);
 /// Characters of an id, for table numbers of one byte to five.
 const TEXT_LENGTHS: [usize; VARINT_BYTES] = [31, 32, 34, 36, 37];
 /// The first number that Convex gives to a table of a user; what is below belongs to the system.
@@ -57,9 +59,21 @@ impl DocumentId {
 
     /// Appends the id's text to a buffer.
     pub(crate) fn write_to(self, out: &mut Vec<u8>) {
+        self.with_text(|text| out.extend_from_slice(text.as_bytes()));
+    }
+
+    /// The id as core passes it on.
+    pub(crate) fn to_sink_id(self) -> SinkId {
+        self.with_text(|text| SinkId::from(text))
+    }
+
+    fn with_text<T>(self, with: impl FnOnce(&str) -> T) -> T {
         let mut bytes = [0; MAX_BYTES];
         let length = self.encode(&mut bytes);
-        write_base32(bytes.get(..length).unwrap_or_default(), out);
+        let mut text = [0; MAX_TEXT];
+        let length = write_base32(bytes.get(..length).unwrap_or_default(), &mut text);
+        // The alphabet is ASCII.
+        with(text.get(..length).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default())
     }
 
     /// Writes number, bytes and footer; returns how many bytes those are.
@@ -91,9 +105,7 @@ impl DocumentId {
 
 impl fmt::Display for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Vec::with_capacity(MAX_BYTES * 2);
-        self.write_to(&mut text);
-        f.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        self.with_text(|text| f.write_str(text))
     }
 }
 
@@ -160,9 +172,16 @@ impl Fletcher {
     }
 }
 
-fn write_base32(bytes: &[u8], out: &mut Vec<u8>) {
+/// Writes the digits of some bytes; returns how many those are.
+fn write_base32(bytes: &[u8], out: &mut [u8; MAX_TEXT]) -> usize {
     let (mut bits, mut held) = (0_u32, 0_u32);
-    let mut digit = |bits: u32| out.push(ALPHABET.get((bits & 31) as usize).copied().unwrap_or(b'0'));
+    let (mut slots, mut length) = (out.iter_mut(), 0);
+    let mut digit = |bits: u32| {
+        if let Some((slot, digit)) = slots.next().zip(ALPHABET.get((bits & 31) as usize)) {
+            *slot = *digit;
+            length += 1;
+        }
+    };
     for &byte in bytes {
         bits = (bits << 8) | u32::from(byte);
         held += 8;
@@ -175,6 +194,7 @@ fn write_base32(bytes: &[u8], out: &mut Vec<u8>) {
     if held > 0 {
         digit(bits << (5 - held));
     }
+    length
 }
 
 /// No digit.

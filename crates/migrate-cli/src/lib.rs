@@ -21,6 +21,11 @@ mod wrap;
 
 pub use commands::{Verb, main};
 
+/// Rows are made on one thread and freed on another, which the system's allocator is slow at. Without huge pages: their
+/// ends would count as memory that is never used.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The programs' version, with the commit where it is known.
 pub const VERSION: &str = env!("MIGRATE_VERSION");
 

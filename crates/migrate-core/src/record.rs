@@ -1,5 +1,6 @@
 //! A row on its way, and what can be wrong with it or changed in it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -48,7 +49,18 @@ impl Record {
     /// # Errors
     /// `key_unusable` when a key field is NULL or of a kind that cannot be a key.
     pub fn key(&self) -> Result<SourceKey, RowError> {
-        Ok(SourceKey::from_parts(&self.texts(&self.shape.key)?))
+        self.key_of(&self.shape.key)
+    }
+
+    /// The key made of the values at `positions`.
+    ///
+    /// # Errors
+    /// `key_unusable` when one is NULL or of a kind that cannot be a key.
+    pub fn key_of(&self, positions: &[usize]) -> Result<SourceKey, RowError> {
+        match positions {
+            [only] => self.key_str(*only).map(|text| SourceKey::new(&*text)),
+            several => Ok(SourceKey::from_parts(&self.texts(several)?)),
+        }
     }
 
     /// The key texts of the values at `positions`.
@@ -56,19 +68,18 @@ impl Record {
     /// # Errors
     /// `key_unusable` when one is NULL or of a kind that cannot be a key.
     pub fn texts(&self, positions: &[usize]) -> Result<Vec<String>, RowError> {
-        positions
-            .iter()
-            .map(|&position| {
-                self.values.get(position).and_then(Value::key_text).ok_or_else(|| {
-                    let kind = self.values.get(position).map_or("absent", Value::kind);
-                    RowError::new(RejectCode::KeyUnusable, format!("a key field is {kind}")).at(self
-                        .shape
-                        .fields
-                        .get(position)
-                        .cloned())
-                })
-            })
-            .collect()
+        positions.iter().map(|&position| self.key_str(position).map(Cow::into_owned)).collect()
+    }
+
+    fn key_str(&self, position: usize) -> Result<Cow<'_, str>, RowError> {
+        self.values.get(position).and_then(Value::key_str).ok_or_else(|| {
+            let kind = self.values.get(position).map_or("absent", Value::kind);
+            RowError::new(RejectCode::KeyUnusable, format!("a key field is {kind}")).at(self
+                .shape
+                .fields
+                .get(position)
+                .cloned())
+        })
     }
 }
 

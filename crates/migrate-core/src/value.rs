@@ -1,5 +1,7 @@
 //! One value of a row, exact as it was read.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::hex;
@@ -90,9 +92,15 @@ impl Value {
     /// one text: `1.50` and `1.5` name the same row.
     #[must_use]
     pub fn key_text(&self) -> Option<String> {
+        self.key_str().map(Cow::into_owned)
+    }
+
+    /// The same without a copy, where the value holds that text.
+    pub(crate) fn key_str(&self) -> Option<Cow<'_, str>> {
         match self {
-            Self::Decimal(text) => Some(plain_decimal(text).to_owned()),
-            _ => self.exact_text(),
+            Self::Decimal(text) => Some(Cow::Borrowed(plain_decimal(text))),
+            Self::Text(text) | Self::Time(_, text) => Some(Cow::Borrowed(text)),
+            _ => self.exact_text().map(Cow::Owned),
         }
     }
 

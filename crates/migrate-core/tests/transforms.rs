@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it wants by unwrapping")]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -11,12 +12,12 @@ use migrate_core::catalog::{
 };
 use migrate_core::names::{FieldName, KeySpace, TableName};
 use migrate_core::plan::{
-    CAST_RULES, Conversion, FieldType, Plan, PlanField, PlanIssue, PlanParent, PlanReference, PlanTable, SinkRules,
-    TypeChoice, build_plan, read_config,
+    CAST_RULES, Cast, Conversion, FieldType, NullPolicy, Plan, PlanField, PlanIssue, PlanParent, PlanReference,
+    PlanTable, SinkRules, TypeChoice, Unfit, build_plan, read_config,
 };
 use migrate_core::record::{Record, RecordShape, RowError};
 use migrate_core::testing::{column, table};
-use migrate_core::transform::{Chain, ParentKey, ReferenceKeys, Rename, RowContext};
+use migrate_core::transform::{Chain, ParentKey, RowContext};
 use migrate_core::value::{TimeKind, Value};
 
 fn name(text: &str) -> TableName {
@@ -352,38 +353,23 @@ fn record(fields: &[(&str, Value)]) -> Record {
     Record { shape: Arc::new(shape), values: fields.iter().map(|(_, value)| value.clone()).collect() }
 }
 
-/// What one rule makes of a record.
-fn applied(rule: &dyn Transform, record: &Record) -> String {
-    let (mut record, mut context) = (record.clone(), RowContext::default());
-    let before = record_lines(&record, &context);
-    let after = match rule.apply(&mut record, &mut context) {
-        Ok(()) => record_lines(&record, &context),
+/// What the rules of `fields` make of a record.
+fn applied(fields: &[PlanField], record: &Record) -> String {
+    let chain = Chain::with_columns(&name("documents"), fields, record.shape.fields.iter());
+    let mut context = RowContext::default();
+    let after = match chain.apply(record, &mut context) {
+        Ok(converted) => {
+            context.references = converted.references;
+            record_lines(&converted.record, &context)
+        }
         Err(error) => format!("  {}\n", refusal(&error)),
     };
-    format!("{before}->\n{after}")
+    format!("{}->\n{after}", record_lines(record, &RowContext::default()))
 }
 
-#[test]
-fn rename() {
-    let document = RecordShape {
-        table: name("documents"),
-        fields: ["second", "first", "secondAgain", "none"].map(FieldName::from).to_vec(),
-        key: Vec::new(),
-    };
-    let rule = Rename::new(Arc::new(document), [Some(2), Some(1), Some(2), None]);
-    let row = record(&[
-        ("id", Value::Int64(1)),
-        ("first", Value::Null),
-        ("second", Value::text("kept twice")),
-        ("dropped", Value::text("dropped")),
-    ]);
-    insta::assert_snapshot!("rename", applied(&rule, &row));
-}
-
-#[test]
-fn reference_keys() {
-    let field = |columns: &[&str], conversion: Conversion| PlanField {
-        field: "f".into(),
+fn plan_field(name: &str, columns: &[&str], conversion: Conversion) -> PlanField {
+    PlanField {
+        field: name.into(),
         columns: columns.iter().map(|&column| FieldName::from(column)).collect(),
         source_type: SourceType::new("text", ScalarKind::Text),
         field_type: FieldType::Any,
@@ -392,7 +378,31 @@ fn reference_keys() {
         conversion,
         rule: String::new(),
         comment: None,
+    }
+}
+
+#[test]
+fn rename() {
+    let exact = || Conversion::Value {
+        cast: Cast::Exact,
+        nulls: NullPolicy::Null,
+        values: BTreeMap::new(),
+        on_unfit: Unfit::Reject,
     };
+    let fields = [("second", "second"), ("first", "first"), ("secondAgain", "second")]
+        .map(|(field, column)| plan_field(field, &[column], exact()));
+    let row = record(&[
+        ("id", Value::Int64(1)),
+        ("first", Value::Null),
+        ("second", Value::text("kept twice")),
+        ("dropped", Value::text("dropped")),
+    ]);
+    insta::assert_snapshot!("rename", applied(&fields, &row));
+}
+
+#[test]
+fn reference_keys() {
+    let field = |columns: &[&str], conversion: Conversion| plan_field("f", columns, conversion);
     let to = |table: &str| PlanReference::to(name(table));
     let parent =
         |table: &str, when: &str| PlanParent { to: KeySpace::primary(name(table)), when: Some(when.to_owned()) };
@@ -408,7 +418,6 @@ fn reference_keys() {
         field(&["other"], Conversion::Reference(PlanReference { list: true, ..to("parents") })),
         field(&["other", "text"], Conversion::Reference(one_of)),
     ];
-    let rule = ReferenceKeys::new(&fields, &["id", "number", "text", "other"].map(FieldName::from));
     let row = |number: Value, text: Value, other: Value| {
         record(&[("id", Value::Int64(1)), ("number", number), ("text", text), ("other", other)])
     };
@@ -423,7 +432,7 @@ fn reference_keys() {
         row(Value::Float64(1.0), Value::text(""), times(TimeKind::Date, &["2024-02-29"]).remove(0)),
         row(Value::Bool(true), Value::text(""), json("{}")),
     ]
-    .map(|row| applied(&rule, &row));
+    .map(|row| applied(&fields, &row));
     insta::assert_snapshot!("reference_keys", text.join("\n"));
 }
 

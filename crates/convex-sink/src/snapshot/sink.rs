@@ -31,9 +31,9 @@ use crate::size::document_size;
 /// Version of the files in a snapshot's folder.
 const FOLDER_VERSION: u32 = 1;
 /// Records of one chunk at most.
-const BATCH_RECORDS: usize = 4096;
+const BATCH_RECORDS: usize = 1024;
 /// Bytes of one chunk, by Convex's own formula: large enough to compress well, small enough to hold several.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+const BATCH_BYTES: usize = 2 * 1024 * 1024;
 const FOLDER_FILE: &str = "snapshot.json";
 const ARCHIVE_FILE: &str = "archive.json";
 const ARCHIVE: &str = "snapshot.zip";
@@ -244,7 +244,7 @@ impl Sink for SnapshotSink {
             .await?;
         }
         let outcome = |written: Result<DocumentId, RowError>| match written {
-            Ok(id) => WriteOutcome::Written { id: SinkId::new(id.to_string()), effect: WriteEffect::Inserted },
+            Ok(id) => WriteOutcome::Written { id: id.to_sink_id(), effect: WriteEffect::Inserted },
             Err(error) => WriteOutcome::Rejected(error),
         };
         Ok(written.into_iter().map(outcome).collect())
@@ -262,7 +262,7 @@ impl IdResolver for SnapshotSink {
         let known = self.shared.spool.of_source(table.table()).filter(|_| table.columns().is_empty());
         let known = known.and_then(|place| self.shared.spool.tables.get(place));
         let resolve = |key: &SourceKey| match known {
-            Some(known) => Resolution::Found(SinkId::new(known.ids.id(key).to_string())),
+            Some(known) => Resolution::Found(known.ids.id(key).to_sink_id()),
             None => Resolution::Missing { table: table.clone(), key: key.clone() },
         };
         Ok(keys.iter().map(resolve).collect())

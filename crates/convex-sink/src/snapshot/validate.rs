@@ -3,8 +3,6 @@
 //! An import that meets one document outside the schema fails as a whole, so each is looked at before: what the schema
 //! would refuse is a reject, with the code that a refusal by the generated functions has.
 
-use std::collections::HashMap;
-
 use migrate_core::names::{FieldName, TableName};
 use migrate_core::plan::{FieldType, PlanField};
 use migrate_core::record::{Record, RejectCode, RowError};
@@ -20,13 +18,15 @@ const CREATION_TIME_END: f64 = 9_007_199_254_740_992.0;
 /// What the documents of one table must be like.
 #[derive(Debug)]
 pub(crate) struct Validator {
-    fields: HashMap<FieldName, FieldCheck>,
-    required: Vec<FieldName>,
+    fields: Vec<FieldCheck>,
+    required: usize,
 }
 
 #[derive(Debug)]
 struct FieldCheck {
+    name: FieldName,
     check: Check,
+    optional: bool,
     nullable: bool,
 }
 
@@ -60,12 +60,14 @@ pub(crate) trait References {
 impl Validator {
     /// For the fields of a plan's table; `migrated` are the tables that the snapshot holds.
     pub(crate) fn new(fields: &[PlanField], numbers: &TableNumbers, migrated: &[TableName]) -> Self {
-        let required = fields.iter().filter(|field| !field.optional).map(|field| field.field.clone()).collect();
         let check = |field: &PlanField| FieldCheck {
+            name: field.field.clone(),
             check: Check::of(&field.field_type, numbers, migrated),
+            optional: field.optional,
             nullable: field.nullable,
         };
-        Self { fields: fields.iter().map(|field| (field.field.clone(), check(field))).collect(), required }
+        let required = fields.iter().filter(|field| !field.optional).count();
+        Self { fields: fields.iter().map(check).collect(), required }
     }
 
     /// Checks a document, and tells of the references in it.
@@ -74,7 +76,7 @@ impl Validator {
     /// `sink_refused` for what the schema would refuse; `not_representable` for a time of creation that no document has.
     pub(crate) fn check(&self, record: &Record, references: &mut impl References) -> Result<(), RowError> {
         let mut required = 0;
-        for (name, value) in record.shape.fields.iter().zip(&record.values) {
+        for (position, (name, value)) in record.shape.fields.iter().zip(&record.values).enumerate() {
             let refused = |what: String| RowError::new(RejectCode::SinkRefused, what).at(Some(name.clone()));
             if matches!(value, Value::Absent) {
                 continue;
@@ -83,20 +85,23 @@ impl Validator {
                 creation_time(value)?;
                 continue;
             }
-            let Some(field) = self.fields.get(name) else {
+            // Documents have the plan's fields in the plan's order.
+            let in_order = self.fields.get(position).filter(|field| field.name == *name);
+            let Some(field) = in_order.or_else(|| self.fields.iter().find(|field| field.name == *name)) else {
                 return Err(refused(format!("the schema has no field {name}")));
             };
             if !(field.nullable && matches!(value, Value::Null) || field.check.takes(value, references)) {
                 return Err(refused(format!("the schema does not take {} in this field", value.kind())));
             }
-            required += usize::from(self.required.contains(name));
+            required += usize::from(!field.optional);
         }
-        if required == self.required.len() {
+        if required == self.required {
             return Ok(());
         }
-        let is_absent =
-            |name: &&FieldName| record.get(name.as_str()).is_none_or(|value| matches!(value, Value::Absent));
-        let missing = self.required.iter().find(is_absent).cloned();
+        let is_missing = |field: &&FieldCheck| {
+            !field.optional && record.get(field.name.as_str()).is_none_or(|value| matches!(value, Value::Absent))
+        };
+        let missing = self.fields.iter().find(is_missing).map(|field| field.name.clone());
         Err(RowError::new(RejectCode::SinkRefused, "the schema requires a field that the document lacks").at(missing))
     }
 }

@@ -10,7 +10,7 @@ use super::parents::Parents;
 use super::spool::{Entry, Fate, Seen};
 use crate::error::Result;
 use crate::names::{FieldName, SourceKey};
-use crate::pipeline::place_of;
+use crate::pipeline::key_of;
 use crate::plan::{Conversion, PlanField, PlanReference};
 use crate::record::{ChangeKind, FieldChange, Record, RecordShape, RejectCode, RowError};
 use crate::sink::WriteRecord;
@@ -176,7 +176,7 @@ impl Checker {
 
     /// Applies the rules; what refuses the row is found field by field.
     fn convert(&self, original: Record, measure: &dyn Measure, findings: &mut Findings) -> Result<Row> {
-        let (key, _) = place_of(&self.job.read_from, &original)?;
+        let key = key_of(&self.job.read_from, &original)?;
         let mut context = RowContext::default();
         match self.chain.apply(&original, &mut context) {
             Ok(converted) => {

@@ -9,7 +9,7 @@ use super::scan::{Shared, side_by_side};
 use super::spool::{Fate, Seen};
 use crate::error::{Error, Result};
 use crate::names::{KeySpace, SourceKey};
-use crate::pipeline::place_of;
+use crate::pipeline::key_of;
 use crate::plan::PlanField;
 use crate::record::Record;
 use crate::source::KeyRange;
@@ -77,7 +77,7 @@ impl Linked {
     async fn check(&self, shared: &Shared, records: Vec<Record>, counts: &mut Counts) -> Result<()> {
         let mut rows: Vec<(SourceKey, Vec<Vec<ParentKey>>, Option<Effect>)> = Vec::with_capacity(records.len());
         for record in records {
-            let (key, _) = place_of(&self.job.read_from, &record)?;
+            let key = key_of(&self.job.read_from, &record)?;
             // What its rules refuse was counted by the first pass.
             let converted = self.chain.apply(&record, &mut RowContext::default());
             rows.push((key, converted.map(|converted| converted.references).unwrap_or_default(), None));

@@ -1,8 +1,8 @@
-use crate::names::SourceKey;
+use super::prepare::PreparedRow;
+use crate::names::{FieldName, SourceKey};
 use crate::record::{FieldChange, Record};
 use crate::reject::{Counted, Reject};
 use crate::sink::WriteRecord;
-use crate::source::Cursor;
 use crate::state::Totals;
 
 /// What is kept of a row that is written.
@@ -16,15 +16,15 @@ pub(crate) struct KeptRow {
     pub(super) bytes: usize,
     /// Per alternate key of the table, the row's key there.
     pub(super) alternates: Vec<Option<SourceKey>>,
-    /// Its references whose parents were not found.
-    pub(super) misses: Vec<String>,
+    /// The fields that refer to parents which were not found.
+    pub(super) misses: Vec<FieldName>,
 }
 
 /// What became of a row before it reaches the sink.
 #[derive(Debug)]
 pub(crate) enum Prepared {
     /// It goes to the sink.
-    Ready(Box<(WriteRecord, KeptRow)>),
+    Ready(WriteRecord, KeptRow),
     /// The plan leaves it out.
     Skipped,
     /// It is rejected.
@@ -43,8 +43,8 @@ pub(super) struct Batch {
     pub(super) skipped: Vec<SourceKey>,
     /// Counts of what is decided already: rows read, rejects, misses.
     pub(super) totals: Totals,
-    /// Key of the last row in it.
-    pub(super) end: Option<Cursor>,
+    /// The key of the last row in it.
+    pub(super) end: Option<SourceKey>,
     bytes: usize,
 }
 
@@ -66,10 +66,10 @@ impl Batcher {
         Self { records: records.max(1), bytes: bytes.max(1), cut_at_reject, open: Batch::default() }
     }
 
-    /// Adds a row whose key texts are `place`; returns the batch that is full without it.
-    pub(super) fn push(&mut self, row: Prepared, place: Cursor, misses: &[(String, SourceKey)]) -> Option<Batch> {
+    /// Adds a row; returns the batch that is full without it.
+    pub(super) fn push(&mut self, PreparedRow { row, key, misses }: PreparedRow) -> Option<Batch> {
         let size = match &row {
-            Prepared::Ready(ready) => ready.1.bytes,
+            Prepared::Ready(_, kept) => kept.bytes,
             Prepared::Skipped | Prepared::Rejected(_) => 0,
         };
         let is_full = self.open.rows.len() >= self.records
@@ -79,28 +79,27 @@ impl Batcher {
         let full = is_full.then(|| std::mem::take(&mut self.open));
         let open = &mut self.open;
         open.totals.read += 1;
-        for (reference, key) in misses {
-            open.totals.reference_misses.entry(reference.clone()).or_default().add(key);
+        for field in &misses {
+            open.totals.reference_misses.entry(field.to_string()).or_default().add(&key);
         }
         match row {
-            Prepared::Ready(ready) => {
-                let (record, row) = *ready;
+            Prepared::Ready(record, row) => {
                 open.bytes += size;
                 open.records.push(record);
                 open.rows.push(row);
             }
             Prepared::Skipped => {
                 open.totals.skipped += 1;
-                open.skipped.push(SourceKey::from_parts(&place.0));
+                open.skipped.push(key.clone());
             }
             Prepared::Rejected(mut reject) => {
-                reject.counted.misses = Counted::misses(misses.iter().map(|(reference, _)| &**reference));
+                reject.counted.misses = Counted::misses(misses.iter().map(FieldName::as_str));
                 open.totals.rejected += 1;
                 open.totals.reject_codes.entry(reject.code).or_default().add(&reject.key);
                 open.rejects.push(*reject);
             }
         }
-        open.end = Some(place);
+        open.end = Some(key);
         full
     }
 

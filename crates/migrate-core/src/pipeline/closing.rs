@@ -140,20 +140,18 @@ impl ClosingTable {
         let mut rejects: Vec<Reject> = Vec::new();
         let mut records: Vec<WriteRecord> = Vec::new();
         let mut originals: Vec<Record> = Vec::new();
-        let kept = found.clone();
-        for (PreparedRow { row, misses, .. }, original) in self.preparer.prepare(found).await?.into_iter().zip(kept) {
-            let Ok(key) = original.key() else { continue };
+        for PreparedRow { row, key, misses } in self.preparer.prepare(found).await? {
             // Rows of one key became one document.
             if !open.remove(&key) {
                 continue;
             }
-            for (reference, key) in &misses {
-                self.delta.reference_misses.entry(reference.clone()).or_default().add(key);
+            for field in &misses {
+                self.delta.reference_misses.entry(field.to_string()).or_default().add(&key);
             }
             match row {
-                Prepared::Ready(ready) => {
-                    records.push(ready.0);
-                    originals.push(original);
+                Prepared::Ready(record, kept) => {
+                    records.push(record);
+                    originals.push(kept.original);
                 }
                 Prepared::Skipped => {
                     self.delta.skipped += 1;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::prepare::place_of;
+use super::prepare::{key_of, place_of};
 use super::references::{Outcome, Referred, resolve_field};
 use super::run::Shared;
 use crate::error::{Error, ErrorKind, Result};
@@ -184,12 +184,9 @@ impl<'a> Linker<'a> {
 
     /// Rows that are in the sink, with the keys of their parents. A row that was rejected has no document to link.
     async fn rows(&self, records: Vec<Record>, end: &mut Option<Cursor>) -> Result<Vec<LinkRow>> {
-        let mut places = Vec::with_capacity(records.len());
-        for record in &records {
-            places.push(place_of(&self.table.source, record)?);
-        }
-        let keys: Vec<SourceKey> = places.iter().map(|(key, _)| key.clone()).collect();
-        *end = places.into_iter().next_back().map(|(_, place)| place);
+        let keys =
+            records.iter().map(|record| key_of(&self.table.source, record)).collect::<Result<Vec<SourceKey>>>()?;
+        *end = keys.last().map(|last| place_of(self.table, last)).transpose()?;
         let ids = self.shared.state.ids(&KeySpace::primary(self.table.source.clone()), &keys).await?;
         let mut rows = Vec::with_capacity(records.len());
         for ((original, key), id) in records.into_iter().zip(keys).zip(ids) {
@@ -212,7 +209,7 @@ impl<'a> Linker<'a> {
     async fn fill(&self, rows: &mut [LinkRow], position: usize, field: &PlanField) -> Result<()> {
         let Some(reference) = field.reference() else { return Ok(()) };
         let parents: Vec<Vec<ParentKey>> =
-            rows.iter().map(|row| row.parents.get(position).cloned().unwrap_or_default()).collect();
+            rows.iter_mut().map(|row| row.parents.get_mut(position).map(std::mem::take).unwrap_or_default()).collect();
         let wanted: Vec<(&SourceKey, &[ParentKey])> =
             rows.iter().zip(&parents).map(|(row, parents)| (&row.key, &**parents)).collect();
         let referred = resolve_field(&*self.shared.resolver, &self.table.source, field, reference, &wanted).await?;

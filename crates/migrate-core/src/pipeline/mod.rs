@@ -33,7 +33,7 @@ use crate::transform::Transform;
 pub(crate) use batch::Prepared;
 pub(crate) use forward::Forward;
 pub(crate) use partitions::{partition_count, ranges};
-pub(crate) use prepare::{Preparer, place_of};
+pub(crate) use prepare::{Preparer, key_of};
 pub(crate) use read_ahead::PageReader;
 use run::Shared;
 pub(crate) use run::{MakeTransform, chain};

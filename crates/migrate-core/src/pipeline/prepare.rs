@@ -26,37 +26,29 @@ pub(crate) struct Preparer {
     with_links: bool,
 }
 
-/// A row with its place and the references whose parents were not found.
+/// A row with its key and the fields that refer to parents which were not found.
 pub(crate) struct PreparedRow {
     pub(crate) row: Prepared,
-    pub(crate) place: Cursor,
-    pub(super) misses: Vec<(String, SourceKey)>,
+    pub(crate) key: SourceKey,
+    pub(super) misses: Vec<FieldName>,
 }
 
 /// A row between its rules and its references.
 struct Row {
     key: SourceKey,
-    place: Cursor,
     original: Record,
     outcome: std::result::Result<Fate, RowError>,
     changes: Vec<FieldChange>,
-    misses: Vec<(String, SourceKey)>,
+    misses: Vec<FieldName>,
 }
 
 /// A row that is not rejected.
 enum Fate {
-    Converted(Box<Converted>),
+    Converted(Converted),
     Skipped,
 }
 
 impl Fate {
-    fn converted(&self) -> Option<&Converted> {
-        match self {
-            Self::Converted(converted) => Some(converted),
-            Self::Skipped => None,
-        }
-    }
-
     fn converted_mut(&mut self) -> Option<&mut Converted> {
         match self {
             Self::Converted(converted) => Some(converted),
@@ -67,9 +59,7 @@ impl Fate {
 
 /// The key of a row in other columns than its own key's; `None` where one of them is NULL, which no reference means.
 fn alternate_key(record: &Record, columns: &[usize]) -> Option<SourceKey> {
-    let texts: Option<Vec<String>> =
-        columns.iter().map(|&at| record.values.get(at).and_then(Value::key_text)).collect();
-    texts.map(|texts| SourceKey::from_parts(&texts))
+    record.key_of(columns).ok()
 }
 
 impl Preparer {
@@ -109,14 +99,14 @@ impl Preparer {
     }
 
     fn convert(&self, record: Record) -> Result<Row> {
-        let (key, place) = place_of(&self.table.source, &record)?;
+        let key = key_of(&self.table.source, &record)?;
         let mut context = RowContext::default();
         let outcome = self.chain.apply(&record, &mut context).map(|converted| {
             // What is split off of a row is nothing where all of it is: then it has no document.
             let is_empty = self.table.part_of.is_some() && converted.record.values.iter().all(Value::is_nothing);
-            if is_empty { Fate::Skipped } else { Fate::Converted(Box::new(converted)) }
+            if is_empty { Fate::Skipped } else { Fate::Converted(converted) }
         });
-        Ok(Row { key, place, original: record, outcome, changes: context.changes, misses: Vec::new() })
+        Ok(Row { key, original: record, outcome, changes: context.changes, misses: Vec::new() })
     }
 
     async fn fill_reference(
@@ -126,11 +116,14 @@ impl Preparer {
         field: &PlanField,
         reference: &PlanReference,
     ) -> Result<()> {
-        let parents_of = |row: &Row| -> Vec<ParentKey> {
-            let converted = row.outcome.as_ref().ok().and_then(|fate| fate.converted());
-            converted.and_then(|converted| converted.references.get(position)).cloned().unwrap_or_default()
+        let parents_of = |row: &mut Row| -> Vec<ParentKey> {
+            let converted = row.outcome.as_mut().ok().and_then(Fate::converted_mut);
+            converted
+                .and_then(|converted| converted.references.get_mut(position))
+                .map(std::mem::take)
+                .unwrap_or_default()
         };
-        let parents: Vec<Vec<ParentKey>> = rows.iter().map(parents_of).collect();
+        let parents: Vec<Vec<ParentKey>> = rows.iter_mut().map(parents_of).collect();
         if parents.iter().all(Vec::is_empty) {
             return Ok(());
         }
@@ -139,7 +132,7 @@ impl Preparer {
         let referred = resolve_field(&*self.resolver, &self.table.source, field, reference, &wanted).await?;
         for (row, referred) in rows.iter_mut().zip(referred) {
             let Some(Referred { outcome, misses }) = referred else { continue };
-            row.misses.extend(std::iter::repeat_n((field.field.to_string(), row.key.clone()), misses));
+            row.misses.extend(std::iter::repeat_n(field.field.clone(), misses));
             let outcome = match outcome {
                 Outcome::Skip | Outcome::Reject(_) if field.is_cut() => Outcome::Value(Value::Absent),
                 outcome => outcome,
@@ -159,7 +152,7 @@ impl Preparer {
     }
 
     fn finish(&self, row: Row) -> PreparedRow {
-        let Row { key, place, original, outcome, changes, misses } = row;
+        let Row { key, original, outcome, changes, misses } = row;
         let measured = outcome.and_then(|fate| match fate {
             Fate::Skipped => Ok(None),
             Fate::Converted(converted) => {
@@ -170,20 +163,25 @@ impl Preparer {
         let row = match measured {
             Ok(None) => Prepared::Skipped,
             Ok(Some((write, bytes))) => {
-                let missed = misses.iter().map(|(reference, _)| reference.clone()).collect();
                 let alternates = self.alternates.iter().map(|columns| alternate_key(&original, columns)).collect();
-                Prepared::Ready(Box::new((write, KeptRow { original, changes, bytes, alternates, misses: missed })))
+                Prepared::Ready(write, KeptRow { original, changes, bytes, alternates, misses: misses.clone() })
             }
-            Err(error) => Prepared::Rejected(Box::new(Reject::new(&self.table, key, &original, error))),
+            Err(error) => Prepared::Rejected(Box::new(Reject::new(&self.table, key.clone(), &original, error))),
         };
-        PreparedRow { row, place, misses }
+        PreparedRow { row, key, misses }
     }
 }
 
-/// A row's key, and its place in key order.
-pub(crate) fn place_of(table: &TableName, record: &Record) -> Result<(SourceKey, Cursor)> {
-    let texts = record.texts(&record.shape.key).map_err(|error| {
+/// A row's key.
+pub(crate) fn key_of(table: &TableName, record: &Record) -> Result<SourceKey> {
+    record.key().map_err(|error| {
         Error::new(ErrorKind::Protocol, format!("read a row's key: {}", error.message)).with_context("table", table)
-    })?;
-    Ok((SourceKey::from_parts(&texts), Cursor(texts)))
+    })
+}
+
+/// The place of a row in the order of the table's key.
+pub(super) fn place_of(table: &PlanTable, key: &SourceKey) -> Result<Cursor> {
+    key.parts(table.key.len()).map(Cursor).ok_or_else(|| {
+        Error::new(ErrorKind::Unexpected, "tell a row's place by its key").with_context("table", &table.source)
+    })
 }

@@ -48,16 +48,23 @@ pub(super) async fn resolve_field(
         answers.push(found.into_iter());
     }
     let mut referred = Vec::with_capacity(rows.len());
+    let mut resolutions = Vec::new();
     for (key, parents) in rows {
-        let mut resolutions = Vec::with_capacity(parents.len());
+        resolutions.clear();
         for parent in *parents {
             let resolution = answers.get_mut(parent.parent).and_then(Iterator::next);
             resolutions.push(resolution.ok_or_else(|| {
                 Error::new(ErrorKind::Protocol, "match resolved ids to the keys asked for").with_context("table", table)
             })?);
         }
-        let one = || refer(table, key, field, reference, parents, &resolutions);
-        referred.push(if parents.is_empty() { None } else { Some(one()?) });
+        referred.push(match (*parents, &*resolutions) {
+            ([], _) => None,
+            // By far the most.
+            ([_], [Resolution::Found(id)]) if !reference.list => {
+                Some(Referred { outcome: Outcome::Value(Value::text(id.as_str())), misses: 0 })
+            }
+            _ => Some(refer(table, key, field, reference, parents, &resolutions)?),
+        });
     }
     Ok(referred)
 }

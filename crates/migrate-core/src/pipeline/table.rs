@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::batch::{Batch, Batcher};
-use super::prepare::Preparer;
+use super::prepare::{Preparer, place_of};
 use super::run::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, KeySpace, SinkId, SourceKey, TableName};
@@ -13,6 +13,7 @@ use crate::observe::Event;
 use crate::plan::PlanTable;
 use crate::record::{Record, RejectCode, RowError};
 use crate::reject::{Counted, Reject, RejectSource, taken};
+use crate::resolve::RecentIds;
 use crate::sink::{WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord};
 use crate::source::{Cursor, Source};
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
@@ -66,7 +67,8 @@ pub(super) async fn copy_rows(
     checkpoint: &mut Checkpoint,
     after: Option<Cursor>,
 ) -> Result<()> {
-    let preparer = Preparer::new(table.clone(), shared.chain(table), shared.resolver.clone(), shared.sink.clone());
+    let resolver = Arc::new(RecentIds::new(shared.resolver.clone()));
+    let preparer = Preparer::new(table.clone(), shared.chain(table), resolver, shared.sink.clone());
     let columns = preparer.columns().clone();
     let mut pages = shared.reader(rows.source(shared)).ahead(table, partition.clone(), columns, after);
     let place = Place { shared, table, rows, partition };
@@ -84,7 +86,7 @@ pub(super) async fn copy_rows(
             is_end = page.records.is_empty();
             let mut full: Vec<Batch> = Vec::new();
             for prepared in preparer.prepare(page.records).await? {
-                full.extend(batcher.push(prepared.row, prepared.place, &prepared.misses));
+                full.extend(batcher.push(prepared));
             }
             if is_end {
                 full.extend(batcher.finish());
@@ -225,7 +227,7 @@ impl Place<'_> {
                     delta.rejected += 1;
                     delta.reject_codes.entry(error.code).or_default().add(&key);
                     let mut reject = Reject::new(table, key, &row.original, error);
-                    reject.counted.misses = Counted::misses(row.misses.iter().map(String::as_str));
+                    reject.counted.misses = Counted::misses(row.misses.iter().map(FieldName::as_str));
                     rejects.push(reject);
                 }
             }
@@ -234,8 +236,8 @@ impl Place<'_> {
         delta.unlinked += unlinked.iter().map(|reject| reject.counted.unlinked).sum::<u64>();
         let (settled, taken) = match self.rows {
             Rows::Table => {
-                if let Some(after) = end {
-                    checkpoint.progress = Progress::Copying { after };
+                if let Some(last) = end {
+                    checkpoint.progress = Progress::Copying { after: place_of(table, &last)? };
                 }
                 (Vec::new(), None)
             }

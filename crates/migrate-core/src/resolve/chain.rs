@@ -19,9 +19,10 @@ impl ChainResolver {
 #[async_trait]
 impl IdResolver for ChainResolver {
     async fn resolve(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
-        let mut resolutions: Vec<Resolution> =
-            keys.iter().map(|key| Resolution::Missing { table: table.clone(), key: key.clone() }).collect();
-        for resolver in &self.0 {
+        let missing = |key: &SourceKey| Resolution::Missing { table: table.clone(), key: key.clone() };
+        let Some((first, others)) = self.0.split_first() else { return Ok(keys.iter().map(missing).collect()) };
+        let mut resolutions = first.resolve(table, keys).await?;
+        for resolver in others {
             let open: Vec<usize> = (0..keys.len())
                 .filter(|&position| matches!(resolutions.get(position), Some(Resolution::Missing { .. })))
                 .collect();

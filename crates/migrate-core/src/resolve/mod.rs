@@ -3,6 +3,7 @@
 mod adopted;
 mod chain;
 mod derived;
+mod recent;
 mod stored;
 
 use std::fmt::Debug;
@@ -13,6 +14,7 @@ pub use adopted::AdoptedIds;
 pub use chain::ChainResolver;
 pub(crate) use derived::ClosedIds;
 pub use derived::DerivedIds;
+pub(crate) use recent::RecentIds;
 pub use stored::StoredIds;
 
 use crate::error::Result;

@@ -1,18 +1,17 @@
 use std::collections::BTreeMap;
 
+use super::RowContext;
 use super::json::{Keys, Notes, parse_json};
 use super::number::{double_text, exact_double, nearest_double};
 use super::time::epoch_milliseconds;
-use super::{RowContext, Transform};
 use crate::names::FieldName;
 use crate::plan::{Cast, FieldType, PlanField, Unfit};
-use crate::record::{ChangeKind, Record, RejectCode, RowError};
+use crate::record::{ChangeKind, RejectCode, RowError};
 use crate::value::Value;
 
-/// Gives one field's value the planned type. NULL passes; [`super::Nulls`] decides about it.
+/// Gives the values of one field the planned type. NULL passes; [`super::Nulls`] decides about it.
 #[derive(Debug)]
-pub struct CastField {
-    position: usize,
+pub(super) struct CastField {
     column: FieldName,
     cast: Cast,
     /// Texts that become others, then the texts that are allowed.
@@ -34,15 +33,8 @@ fn unfit(reason: &str) -> Refusal {
 }
 
 impl CastField {
-    /// Casts the value at `position` of the document.
-    #[must_use]
-    pub fn new(
-        position: usize,
-        field: &PlanField,
-        cast: Cast,
-        values: &BTreeMap<String, String>,
-        on_unfit: Unfit,
-    ) -> Self {
+    /// Casts the values of a field's column.
+    pub(super) fn new(field: &PlanField, cast: Cast, values: &BTreeMap<String, String>, on_unfit: Unfit) -> Self {
         let mut inner = &field.field_type;
         let (mut dimensions, mut null_elements) = (0, false);
         loop {
@@ -64,29 +56,41 @@ impl CastField {
         };
         let column = field.columns.first().unwrap_or(&field.field).clone();
         let is_single = field.source_type.name.starts_with("real") || field.source_type.name.starts_with("float4");
-        Self {
-            position,
-            column,
-            cast,
-            values: values.clone(),
-            literals,
-            dimensions,
-            null_elements,
-            is_single,
-            on_unfit,
+        Self { column, cast, values: values.clone(), literals, dimensions, null_elements, is_single, on_unfit }
+    }
+
+    /// The value in the planned type; [`Value::Absent`] for NULL, and for what is made NULL because it does not fit.
+    ///
+    /// # Errors
+    /// Why the type cannot hold it.
+    pub(super) fn apply(&self, value: &Value, context: &mut RowContext) -> Result<Value, RowError> {
+        if value.is_nothing() {
+            return Ok(Value::Absent);
+        }
+        let changes = context.changes.len();
+        match self.cast(value, 0, context) {
+            Ok(cast) => Ok(cast),
+            Err((RejectCode::NotRepresentable, _)) if self.on_unfit == Unfit::Null => {
+                context.changes.truncate(changes);
+                context.changed(&self.column, ChangeKind::UnfitToNull);
+                Ok(Value::Absent)
+            }
+            Err((code, reason)) => {
+                Err(RowError::new(code, format!("{} {reason}", self.column)).at(Some(self.column.clone())))
+            }
         }
     }
 
-    fn cast(&self, value: Value, depth: usize, context: &mut RowContext) -> Result<Value, Refusal> {
+    fn cast(&self, value: &Value, depth: usize, context: &mut RowContext) -> Result<Value, Refusal> {
         match (self.cast, value) {
-            (Cast::JsonText | Cast::Text, Value::Json(text)) => Ok(Value::Text(text)),
-            (Cast::Json, Value::Json(text)) => self.json(&text, Keys::AsTheyAre, context),
-            (Cast::JsonEscaped, Value::Json(text)) => self.json(&text, Keys::Escaped, context),
+            (Cast::JsonText | Cast::Text, Value::Json(text)) => Ok(Value::Text(text.clone())),
+            (Cast::Json, Value::Json(text)) => self.json(text, Keys::AsTheyAre, context),
+            (Cast::JsonEscaped, Value::Json(text)) => self.json(text, Keys::Escaped, context),
             (_, Value::Array(items)) => {
                 if !self.is_free() && depth >= self.dimensions {
                     return Err(unfit("is an array of more dimensions than planned; plan `dimensions` for it"));
                 }
-                let items = items.into_iter().map(|item| self.element(item, depth + 1, context));
+                let items = items.iter().map(|item| self.element(item, depth + 1, context));
                 items.collect::<Result<_, _>>().map(Value::Array)
             }
             (cast, _) if !self.is_free() && cast != Cast::Numbers && depth < self.dimensions && depth > 0 => {
@@ -97,16 +101,15 @@ impl CastField {
                 value @ (Value::Bool(_) | Value::Text(_) | Value::Bytes(_)),
             )
             | (Cast::Number | Cast::Json | Cast::JsonEscaped, value @ Value::Float64(_))
-            | (Cast::Int64, value @ Value::Int64(_)) => Ok(value),
-            (Cast::Exact | Cast::Text, Value::Time(_, text) | Value::Text(text)) => Ok(Value::Text(text)),
-            (Cast::Text, Value::Float64(double)) => Ok(Value::text(double_text(double, self.is_single))),
-            (Cast::Text, value) => value.exact_text().map(Value::text).ok_or_else(|| self.refuse(&value)),
+            | (Cast::Int64, value @ Value::Int64(_)) => Ok(value.clone()),
+            (Cast::Exact | Cast::Text, Value::Time(_, text) | Value::Text(text)) => Ok(Value::Text(text.clone())),
+            (Cast::Text, Value::Float64(double)) => Ok(Value::text(double_text(*double, self.is_single))),
+            (Cast::Text, value) => value.exact_text().map(Value::text).ok_or_else(|| self.refuse(value)),
             (Cast::Number | Cast::Json | Cast::JsonEscaped, Value::Int64(integer)) => {
-                exact_double(integer).ok_or_else(|| unfit("is an integer over 2^53, which no double holds"))
+                exact_double(*integer).ok_or_else(|| unfit("is an integer over 2^53, which no double holds"))
             }
             (Cast::Number | Cast::Json | Cast::JsonEscaped, Value::Decimal(text)) => {
-                let (double, rounded) =
-                    nearest_double(&text).ok_or_else(|| unfit("is outside the range of doubles"))?;
+                let (double, rounded) = nearest_double(text).ok_or_else(|| unfit("is outside the range of doubles"))?;
                 if rounded {
                     context.changed(&self.column, ChangeKind::NumberRounded);
                 }
@@ -120,9 +123,9 @@ impl CastField {
             (Cast::Int64, Value::Text(text)) => {
                 text.parse().map(Value::Int64).map_err(|_| unfit("is a text that is no 64-bit integer"))
             }
-            (Cast::Numbers, Value::Text(text)) => numbers(&text).ok_or_else(|| unfit("is no list of numbers")),
+            (Cast::Numbers, Value::Text(text)) => numbers(text).ok_or_else(|| unfit("is no list of numbers")),
             (Cast::EpochMs, Value::Time(kind, text)) => {
-                let (milliseconds, cut) = epoch_milliseconds(kind, &text)
+                let (milliseconds, cut) = epoch_milliseconds(*kind, text)
                     .ok_or_else(|| unfit("is infinite, or past what a JavaScript Date holds"))?;
                 if cut {
                     context.changed(&self.column, ChangeKind::MicrosecondsCut);
@@ -130,14 +133,14 @@ impl CastField {
                 exact_double(milliseconds).ok_or_else(|| unfit("is out of range"))
             }
             (Cast::Literal, Value::Text(text)) => {
-                let text = self.values.get(&*text).map_or(text, |mapped| mapped.as_str().into());
-                if self.literals.iter().any(|literal| **literal == *text) {
-                    Ok(Value::Text(text))
+                let text = self.values.get(&**text).map_or(&**text, String::as_str);
+                if self.literals.iter().any(|literal| literal == text) {
+                    Ok(Value::text(text))
                 } else {
                     Err((RejectCode::UnknownValue, "is none of the planned values".to_owned()))
                 }
             }
-            (_, value) => Err(self.refuse(&value)),
+            (_, value) => Err(self.refuse(value)),
         }
     }
 
@@ -158,7 +161,7 @@ impl CastField {
         Ok(value)
     }
 
-    fn element(&self, item: Value, depth: usize, context: &mut RowContext) -> Result<Value, Refusal> {
+    fn element(&self, item: &Value, depth: usize, context: &mut RowContext) -> Result<Value, Refusal> {
         if !item.is_nothing() {
             return self.cast(item, depth, context);
         }
@@ -184,39 +187,12 @@ fn numbers(text: &str) -> Option<Value> {
     items.collect::<Option<_>>().map(Value::Array)
 }
 
-impl Transform for CastField {
-    fn apply(&self, record: &mut Record, context: &mut RowContext) -> Result<(), RowError> {
-        let Some(slot) = record.values.get_mut(self.position) else { return Ok(()) };
-        if slot.is_nothing() {
-            return Ok(());
-        }
-        let value = std::mem::take(slot);
-        let changes = context.changes.len();
-        match self.cast(value, 0, context) {
-            Ok(cast) => *slot = cast,
-            Err((RejectCode::NotRepresentable, _)) if self.on_unfit == Unfit::Null => {
-                context.changes.truncate(changes);
-                context.changed(&self.column, ChangeKind::UnfitToNull);
-                if let Some(was_null) = context.nulls.get_mut(self.position) {
-                    *was_null = true;
-                }
-            }
-            Err((code, reason)) => {
-                return Err(RowError::new(code, format!("{} {reason}", self.column)).at(Some(self.column.clone())));
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::catalog::{ScalarKind, SourceType};
     use crate::plan::{Conversion, NullPolicy};
-    use crate::record::{FieldChange, RecordShape};
+    use crate::record::FieldChange;
     use crate::value::TimeKind;
 
     /// One value of a column of a type, cast; and the lossy edits.
@@ -224,7 +200,7 @@ mod tests {
         source_type: SourceType,
         field_type: FieldType,
         cast: Cast,
-        value: Value,
+        value: &Value,
     ) -> Result<(Value, Vec<FieldChange>), RowError> {
         let field = PlanField {
             field: FieldName::from("it"),
@@ -242,12 +218,9 @@ mod tests {
             rule: String::new(),
             comment: None,
         };
-        let shape = RecordShape { table: "t".parse().unwrap(), fields: vec!["it".into()], key: Vec::new() };
-        let mut record = Record { shape: Arc::new(shape), values: vec![value] };
         let mut context = RowContext::default();
-        let step = CastField::new(0, &field, cast, &BTreeMap::new(), Unfit::Reject);
-        step.apply(&mut record, &mut context)?;
-        Ok((record.values.remove(0), context.changes))
+        let cast = CastField::new(&field, cast, &BTreeMap::new(), Unfit::Reject);
+        Ok((cast.apply(value, &mut context)?, context.changes))
     }
 
     fn array(field_type: FieldType) -> FieldType {
@@ -258,7 +231,7 @@ mod tests {
     fn vectors_are_arrays_of_doubles() {
         let vector = |text: &str| {
             let source_type = SourceType::new("extensions.vector(3)", ScalarKind::Vector);
-            cast(source_type, array(FieldType::Number), Cast::Numbers, Value::text(text)).map(|(value, _)| value)
+            cast(source_type, array(FieldType::Number), Cast::Numbers, &Value::text(text)).map(|(value, _)| value)
         };
         let doubles = |values: &[f64]| Value::Array(values.iter().copied().map(Value::Float64).collect());
         assert_eq!(vector("[1,2.5,-3]").unwrap(), doubles(&[1.0, 2.5, -3.0]));
@@ -274,7 +247,7 @@ mod tests {
     fn doubles_become_the_text_that_postgres_has() {
         let text = |name: &str, double: f64| {
             let source_type = SourceType::new(name, ScalarKind::Float8);
-            cast(source_type, FieldType::String, Cast::Text, Value::Float64(double)).unwrap().0
+            cast(source_type, FieldType::String, Cast::Text, &Value::Float64(double)).unwrap().0
         };
         assert_eq!(text("double precision", 1e6), Value::text("1000000"));
         assert_eq!(text("real", 1e6), Value::text("1e+06"));
@@ -290,7 +263,7 @@ mod tests {
         ]);
         let source_type =
             SourceType { array: true, ..SourceType::new("timestamp with time zone[]", ScalarKind::TimestampTz) };
-        let (value, changes) = cast(source_type, array(FieldType::Number), Cast::EpochMs, instants).unwrap();
+        let (value, changes) = cast(source_type, array(FieldType::Number), Cast::EpochMs, &instants).unwrap();
         assert_eq!(value, Value::Array(vec![Value::Float64(0.0); 2]));
         assert_eq!(changes, [FieldChange { field: "it".into(), kind: ChangeKind::MicrosecondsCut }]);
     }

@@ -4,7 +4,6 @@ use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior};
 
 use super::json::json_to_value;
-use super::{RowContext, Transform};
 use crate::catalog::{Column, ScalarKind};
 use crate::names::FieldName;
 use crate::plan::{Conversion, FieldType, PlanField};
@@ -113,7 +112,7 @@ fn argument(value: &Value) -> minijinja::Value {
 /// Evaluates a table's expressions over the row as read. The values wait in the context until the document has its
 /// fields; [`super::Nulls`] puts them there.
 #[derive(Debug)]
-pub struct Computed {
+pub(super) struct Computed {
     fields: Vec<Option<(FieldName, Source)>>,
 }
 
@@ -126,8 +125,7 @@ enum Source {
 impl Computed {
     /// The computed ones among `fields`; `None` where there are none. An expression that cannot be read is left out: the
     /// plan has refused it before.
-    #[must_use]
-    pub fn new(fields: &[PlanField]) -> Option<Self> {
+    pub(super) fn new(fields: &[PlanField]) -> Option<Self> {
         let source = |field: &PlanField| {
             let source = match &field.conversion {
                 Conversion::Computed { expression, .. } => {
@@ -141,10 +139,12 @@ impl Computed {
         let fields: Vec<Option<(FieldName, Source)>> = fields.iter().map(source).collect();
         fields.iter().any(Option::is_some).then_some(Self { fields })
     }
-}
 
-impl Transform for Computed {
-    fn apply(&self, record: &mut Record, context: &mut RowContext) -> Result<(), RowError> {
+    /// Per field of the document, its value for a row.
+    ///
+    /// # Errors
+    /// `not_representable` for an expression that fails, or gives another type than its own.
+    pub(super) fn of(&self, record: &Record) -> Result<Vec<Option<Value>>, RowError> {
         let values = self.fields.iter().map(|field| match field {
             None => Ok(None),
             Some((_, Source::Constant(value))) => Ok(Some(value.clone())),
@@ -155,8 +155,7 @@ impl Transform for Computed {
                 })
             }
         });
-        context.computed = values.collect::<Result<_, _>>()?;
-        Ok(())
+        values.collect()
     }
 }
 

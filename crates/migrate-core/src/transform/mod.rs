@@ -2,26 +2,27 @@
 
 mod cast;
 mod computed;
+mod fields;
 mod json;
 mod nulls;
 mod number;
 mod references;
-mod rename;
 mod time;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
-pub use cast::CastField;
-pub use computed::{Computed, Expression};
+use cast::CastField;
+use computed::Computed;
+pub use computed::Expression;
+use fields::Fields;
 pub use json::{escape_key, json_to_value};
-pub use nulls::Nulls;
-pub use references::ReferenceKeys;
-pub use rename::Rename;
+use nulls::Nulls;
+use references::ReferenceKeys;
 pub(crate) use time::epoch_milliseconds;
 
 use crate::names::{FieldName, SourceKey, TableName};
-use crate::plan::{Conversion, PlanField};
+use crate::plan::PlanField;
 use crate::record::{ChangeKind, FieldChange, Record, RecordShape, RowError};
 use crate::value::Value;
 
@@ -67,11 +68,15 @@ pub trait Transform: Debug + Send + Sync {
     fn apply(&self, record: &mut Record, context: &mut RowContext) -> Result<(), RowError>;
 }
 
-/// The rules of one table, in order: reference keys, rename, casts, nulls, then what was added.
+/// The rules of one table, in order: reference keys, expressions, fields and their types, nulls, then what was added.
 #[derive(Debug)]
 pub struct Chain {
     columns: Arc<[FieldName]>,
-    steps: Vec<Box<dyn Transform>>,
+    references: ReferenceKeys,
+    computed: Option<Computed>,
+    fields: Fields,
+    nulls: Nulls,
+    added: Vec<Box<dyn Transform>>,
 }
 
 /// A row after its rules.
@@ -114,33 +119,24 @@ impl Chain {
                 columns.push(column.clone());
             }
         }
-        let positions = |field: &PlanField| -> Vec<usize> {
-            field.columns.iter().filter_map(|column| columns.iter().position(|other| other == column)).collect()
-        };
         let shape = Arc::new(RecordShape {
             table: table.clone(),
             fields: fields.iter().map(|field| field.field.clone()).collect(),
             key: Vec::new(),
         });
-        let value_of = |field: &PlanField| match field.conversion {
-            Conversion::Computed { .. } | Conversion::Constant(_) => None,
-            _ => positions(field).first().copied(),
-        };
-        let mut steps: Vec<Box<dyn Transform>> = vec![Box::new(ReferenceKeys::new(fields, &columns))];
-        steps.extend(Computed::new(fields).map(|computed| Box::new(computed) as Box<dyn Transform>));
-        steps.push(Box::new(Rename::new(shape, fields.iter().map(value_of))));
-        for (position, field) in fields.iter().enumerate() {
-            if let Conversion::Value { cast, values, on_unfit, .. } = &field.conversion {
-                steps.push(Box::new(CastField::new(position, field, *cast, values, *on_unfit)));
-            }
+        Self {
+            references: ReferenceKeys::new(fields, &columns),
+            computed: Computed::new(fields),
+            fields: Fields::new(shape, fields, &columns),
+            nulls: Nulls::new(fields),
+            added: Vec::new(),
+            columns: columns.into(),
         }
-        steps.push(Box::new(Nulls::new(fields)));
-        Self { columns: columns.into(), steps }
     }
 
     /// Adds a rule after all others.
     pub fn push(&mut self, step: Box<dyn Transform>) {
-        self.steps.push(step);
+        self.added.push(step);
     }
 
     /// The columns a record must have, in order; the key's first.
@@ -149,15 +145,20 @@ impl Chain {
         &self.columns
     }
 
-    /// Applies the rules to a copy of `record`.
+    /// Makes the document of `record`, which is left as it is.
     ///
     /// # Errors
     /// The first rule's refusal.
     pub fn apply(&self, record: &Record, context: &mut RowContext) -> Result<Converted, RowError> {
-        let mut record = record.clone();
-        for step in &self.steps {
-            step.apply(&mut record, context)?;
+        context.references = self.references.of(record)?;
+        if let Some(computed) = &self.computed {
+            context.computed = computed.of(record)?;
         }
-        Ok(Converted { record, references: std::mem::take(&mut context.references) })
+        let mut document = self.fields.apply(record, context)?;
+        self.nulls.apply(&mut document, context)?;
+        for step in &self.added {
+            step.apply(&mut document, context)?;
+        }
+        Ok(Converted { record: document, references: std::mem::take(&mut context.references) })
     }
 }

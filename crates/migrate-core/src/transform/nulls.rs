@@ -1,4 +1,4 @@
-use super::{RowContext, Transform, json_to_value};
+use super::{RowContext, json_to_value};
 use crate::names::FieldName;
 use crate::plan::{Conversion, NullPolicy, PlanField};
 use crate::record::{ChangeKind, Record, RejectCode, RowError};
@@ -6,7 +6,7 @@ use crate::value::Value;
 
 /// Turns NULL into what the plan says, per field. Nothing is ever put in that the plan does not name.
 #[derive(Debug)]
-pub struct Nulls {
+pub(super) struct Nulls {
     fields: Vec<(FieldName, OnNull)>,
     /// Per field of the document, whether it is a list of references.
     lists: Vec<bool>,
@@ -24,8 +24,7 @@ enum OnNull {
 
 impl Nulls {
     /// The policies of `fields`, in the document's order.
-    #[must_use]
-    pub fn new(fields: &[PlanField]) -> Self {
+    pub(super) fn new(fields: &[PlanField]) -> Self {
         let on_null = |field: &PlanField| match &field.conversion {
             Conversion::Value { nulls, .. } | Conversion::Computed { nulls, .. } => match nulls {
                 NullPolicy::Absent => OnNull::Absent,
@@ -52,8 +51,12 @@ impl Nulls {
     }
 }
 
-impl Transform for Nulls {
-    fn apply(&self, record: &mut Record, context: &mut RowContext) -> Result<(), RowError> {
+impl Nulls {
+    /// Puts in what the plan says.
+    ///
+    /// # Errors
+    /// `null_not_allowed` where it says that there is no NULL.
+    pub(super) fn apply(&self, record: &mut Record, context: &mut RowContext) -> Result<(), RowError> {
         for (position, ((column, on_null), value)) in self.fields.iter().zip(&mut record.values).enumerate() {
             // A reference that refers to a row is filled once the row's document is known.
             if context.references.get(position).is_some_and(|parents| !parents.is_empty()) {

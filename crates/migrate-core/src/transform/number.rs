@@ -3,6 +3,10 @@ use crate::value::Value;
 /// 2^53: doubles hold every integer up to it, and not every one above it.
 pub(super) const EXACT_INTEGERS: u64 = 1 << 53;
 
+/// A decimal of so many digits is what the double nearest to it is written as (C's `DBL_DIG`), but for exponents at the
+/// ends of the range.
+const FAITHFUL_DIGITS: usize = 15;
+
 /// The double nearest to a decimal text, and whether the double's own shortest text is another number.
 ///
 /// `None` where no finite double is near, or the text is no number.
@@ -17,7 +21,8 @@ pub(super) fn nearest_double(text: &str) -> Option<(f64, bool)> {
     if !double.is_finite() || !text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) {
         return None;
     }
-    let rounded = normal_form(text) != normal_form(&format!("{double:?}"));
+    let is_faithful = text.len() <= FAITHFUL_DIGITS && !text.contains(['e', 'E']);
+    let rounded = !is_faithful && normal_form(text) != normal_form(&format!("{double:?}"));
     Some((double, rounded))
 }
 

@@ -1,4 +1,4 @@
-use super::{ParentKey, RowContext, Transform};
+use super::ParentKey;
 use crate::names::{FieldName, SourceKey};
 use crate::plan::{Conversion, PlanField, PlanReference};
 use crate::record::{Record, RejectCode, RowError};
@@ -7,7 +7,7 @@ use crate::value::Value;
 /// Reads the keys of the parents a row refers to. A reference with NULL in any of its columns refers to nothing, as in
 /// SQL's `MATCH SIMPLE`; so does a NULL element of a list.
 #[derive(Debug)]
-pub struct ReferenceKeys {
+pub(super) struct ReferenceKeys {
     /// Per field of the document, where it is a reference.
     fields: Vec<Option<Referring>>,
 }
@@ -23,8 +23,7 @@ struct Referring {
 
 impl ReferenceKeys {
     /// The references among `fields`, of records with `columns`.
-    #[must_use]
-    pub fn new(fields: &[PlanField], columns: &[FieldName]) -> Self {
+    pub(super) fn new(fields: &[PlanField], columns: &[FieldName]) -> Self {
         let position = |column: &FieldName| columns.iter().position(|other| other == column);
         let referring = |field: &PlanField, reference: &PlanReference| {
             let key = field.columns.iter().filter(|column| Some(*column) != reference.discriminator.as_ref());
@@ -43,6 +42,16 @@ impl ReferenceKeys {
         };
         Self { fields: fields.iter().map(of_field).collect() }
     }
+
+    /// Per field of the document, the keys of the parents that a row refers to by it.
+    ///
+    /// # Errors
+    /// `key_unusable` for what cannot be a key, `unknown_value` for a discriminator that names no parent.
+    pub(super) fn of(&self, record: &Record) -> Result<Vec<Vec<ParentKey>>, RowError> {
+        let of_field =
+            |field: &Option<Referring>| field.as_ref().map_or_else(|| Ok(Vec::new()), |field| field.keys(record));
+        self.fields.iter().map(of_field).collect()
+    }
 }
 
 impl Referring {
@@ -55,8 +64,8 @@ impl Referring {
             None => 0,
             Some((at, ..)) if is_nothing(at) => return Ok(Vec::new()),
             Some((at, name, values)) => {
-                let text = record.values.get(*at).and_then(Value::key_text);
-                values.iter().position(|value| *value == text).ok_or_else(|| {
+                let text = record.values.get(*at).and_then(Value::key_str);
+                values.iter().position(|value| value.as_deref() == text.as_deref()).ok_or_else(|| {
                     RowError::new(RejectCode::UnknownValue, format!("{name} names none of the planned parents"))
                         .at(Some(name.clone()))
                 })?
@@ -67,22 +76,13 @@ impl Referring {
             _ => None,
         };
         let Some(Value::Array(items)) = items else {
-            let key = SourceKey::from_parts(&record.texts(&self.columns)?);
-            return Ok(vec![ParentKey { parent, key }]);
+            return Ok(vec![ParentKey { parent, key: record.key_of(&self.columns)? }]);
         };
         let keys = items.iter().filter(|item| !item.is_nothing()).map(|item| {
-            item.key_text()
-                .map(|text| ParentKey { parent, key: SourceKey::new(text) })
+            item.key_str()
+                .map(|text| ParentKey { parent, key: SourceKey::new(&*text) })
                 .ok_or_else(|| RowError::new(RejectCode::KeyUnusable, format!("an element is {}", item.kind())))
         });
         keys.collect()
-    }
-}
-
-impl Transform for ReferenceKeys {
-    fn apply(&self, record: &mut Record, context: &mut RowContext) -> Result<(), RowError> {
-        let keys = self.fields.iter().map(|field| field.as_ref().map_or(Ok(Vec::new()), |field| field.keys(record)));
-        context.references = keys.collect::<Result<_, _>>()?;
-        Ok(())
     }
 }

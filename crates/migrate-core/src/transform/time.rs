@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::Offset;
@@ -23,7 +25,11 @@ pub(crate) fn epoch_milliseconds(kind: TimeKind, text: &str) -> Option<(i64, boo
     // There is no year 0 in Postgres: 1 BC is the year 0 of the calendar that is read here.
     let year = if is_before_christ { 1 - year } else { year };
     // Postgres has years that the parser has not; the same day of the years 2000 to 2399 stands for each.
-    let text = format!("{}-{rest}", 2000 + year.rem_euclid(400));
+    let cycles = year.div_euclid(400).checked_sub(2000 / 400)?;
+    let text = match cycles {
+        0 => Cow::Borrowed(text),
+        _ => Cow::Owned(format!("{}-{rest}", 2000 + year.rem_euclid(400))),
+    };
     let instant: Timestamp = match kind {
         TimeKind::TimestampTz => text.parse().ok()?,
         TimeKind::Timestamp => Offset::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok()?,
@@ -31,7 +37,6 @@ pub(crate) fn epoch_milliseconds(kind: TimeKind, text: &str) -> Option<(i64, boo
         TimeKind::Time | TimeKind::TimeTz | TimeKind::Interval => return None,
     };
     let microseconds = instant.as_microsecond();
-    let cycles = year.div_euclid(400).checked_sub(2000 / 400)?;
     let milliseconds = microseconds.div_euclid(1000).checked_add(cycles.checked_mul(CYCLE_MILLISECONDS)?)?;
     let is_of_a_date = milliseconds.unsigned_abs() <= MOST_MILLISECONDS.unsigned_abs();
     is_of_a_date.then_some((milliseconds, microseconds.rem_euclid(1000) != 0))

@@ -16,6 +16,7 @@ use crate::names::{FieldName, KeySpace, SourceKey};
 use crate::pipeline::{PageReader, Prepared, Preparer, chain, ranges};
 use crate::plan::{PlanTable, RunConfig};
 use crate::record::{RejectCode, RowError};
+use crate::resolve::RecentIds;
 use crate::source::KeyRange;
 use crate::state::PartitionId;
 use crate::stop::stopped;
@@ -182,7 +183,8 @@ enum Row {
 async fn compare_range(shared: &Arc<Shared>, place: usize, range: KeyRange, seen: &Seen) -> Result<Found> {
     let (table, layout) = (shared.table(place)?.clone(), shared.layout(place)?);
     let rules = chain(&table, &shared.transforms, true);
-    let preparer = Preparer::new(table.clone(), rules, shared.resolver.clone(), shared.sink.clone()).with_links();
+    let resolver = Arc::new(RecentIds::new(shared.resolver.clone()));
+    let preparer = Preparer::new(table.clone(), rules, resolver, shared.sink.clone()).with_links();
     let mut pages = read(shared, &table, range, preparer.columns().clone());
     let mut hasher = Hasher::new(layout, shared.spool.salt);
     let mut found = Found::new(layout.len());
@@ -196,8 +198,7 @@ async fn compare_range(shared: &Arc<Shared>, place: usize, range: KeyRange, seen
         let mut rows: Vec<(SourceKey, Row)> = Vec::with_capacity(count);
         for prepared in preparer.prepare(page.records).await? {
             let row = match prepared.row {
-                Prepared::Ready(ready) => {
-                    let (write, _) = *ready;
+                Prepared::Ready(write, _) => {
                     let order = order.get_or_insert_with(|| layout.order_of(&write.record));
                     let values = Layout::arrange_record(order, write.record);
                     let hash = hasher.hash(Some(&write.key), &values, &mut found.sums);
@@ -207,7 +208,7 @@ async fn compare_range(shared: &Arc<Shared>, place: usize, range: KeyRange, seen
                 }
                 Prepared::Skipped => {
                     found.skipped += 1;
-                    (SourceKey::from_parts(&prepared.place.0), Row::None("left out by the plan".to_owned()))
+                    (prepared.key, Row::None("left out by the plan".to_owned()))
                 }
                 Prepared::Rejected(reject) => {
                     *found.rejects.entry(reject.code).or_default() += 1;

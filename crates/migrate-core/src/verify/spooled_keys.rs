@@ -1,7 +1,5 @@
 //! Keys of rows in the spool: those of the side table, those by other columns, and those without a document.
 
-use std::collections::HashMap;
-
 use rusqlite::{OptionalExtension as _, params};
 
 use super::spool::{Spool, number};
@@ -59,20 +57,7 @@ impl Spool {
                     None => None,
                 })
             };
-            let mut known: HashMap<SourceKey, Option<SinkId>> = HashMap::new();
-            let mut ids = Vec::with_capacity(keys.len());
-            for key in keys {
-                // Children of one parent often stand together.
-                let id = if let Some(id) = known.get(&key) {
-                    id.clone()
-                } else {
-                    let id = one(key.clone())?;
-                    known.insert(key, id.clone());
-                    id
-                };
-                ids.push(id);
-            }
-            Ok(ids)
+            keys.into_iter().map(&mut one).collect()
         })
         .await
     }

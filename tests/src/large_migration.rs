@@ -146,6 +146,29 @@ impl<'a> LargeMigration<'a> {
         Ok(measured)
     }
 
+    /// Runs `migrate-verify` to its end, which finds no difference. The deployment must keep its documents.
+    ///
+    /// # Errors
+    /// When it does not end with exit code 0, with what it printed; when it compared another number of documents.
+    pub async fn verify(&self) -> Result<Measured> {
+        let log = self.folder.path().join("migrate-verify.log");
+        let file = self.folder.path().join("verify.json");
+        let arguments = ["--quiet", "--exclusive", "--out", "verify.json"];
+        let measured = run_logged(self.program("migrate-verify", &arguments), &log).await?;
+        let failed = |error: &dyn std::fmt::Display| Error::new(format!("failed to read {}: {error}", file.display()));
+        let text = fs::read_to_string(&file).map_err(|error| failed(&error))?;
+        let verification: Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+        let mut wrong = Wrong::default();
+        for (table, rows) in self.table.tables() {
+            for count in ["source", "documents", "same"] {
+                let found = verification["tables"][table][count].as_u64();
+                wrong.unless_equal(&format!("verification, {table}, {count}"), found, rows);
+            }
+        }
+        wrong.result()?;
+        Ok(measured)
+    }
+
     /// Every row is written once, by the report and by what documents arrived in.
     fn check(&self, report: &Value) -> Result<()> {
         let mut wrong = Wrong::default();
@@ -222,6 +245,18 @@ mod tests {
         let measured = migration.run().await.unwrap();
         assert!((1 << 20..150 << 20).contains(&measured.peak_bytes), "{} bytes", measured.peak_bytes);
         assert!(!measured.cpu.is_zero());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn documents_that_are_kept_are_verified() {
+        let folder = tempfile::tempdir().unwrap();
+        let table = LargeTable::start(2_500).await.unwrap();
+        let options = ConvexBenchOptions { keep_documents: true, ..ConvexBenchOptions::default() };
+        let convex = ConvexBench::start(options).await.unwrap();
+        let migration =
+            LargeMigration::plan_into(&table, REST_MUTATIONS, folder.path(), Profile::Own, convex).await.unwrap();
+        migration.run().await.unwrap();
+        migration.verify().await.unwrap();
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -18,13 +18,14 @@ insert into customers select n, 'Customer ' || n from generate_series(1, 20) as 
 insert into orders select n, 1 + n % 20, n from generate_series(1, 50) as n;
 insert into order_lines select n, 1 + n % 50 from generate_series(1, 90) as n;";
 
-const PROGRAMS: [&str; 8] = [
+const PROGRAMS: [&str; 9] = [
     "migrate",
     "migrate-doctor",
     "migrate-discover",
     "migrate-plan",
     "migrate-run",
     "migrate-replay",
+    "migrate-verify",
     "migrate-report",
     "migrate-schema",
 ];
@@ -32,7 +33,7 @@ const PROGRAMS: [&str; 8] = [
 /// A deployment to which the schema is deployed, as `npx convex deploy` would.
 fn deployed() -> ConvexBenchOptions {
     let tables = ["customers", "orders", "order_lines"].map(str::to_owned).into();
-    ConvexBenchOptions { tables, ..ConvexBenchOptions::default() }
+    ConvexBenchOptions { tables, keep_documents: true, ..ConvexBenchOptions::default() }
 }
 
 /// What must be there before an example.
@@ -77,6 +78,14 @@ const EXAMPLES: &[(&str, Setup)] = &[
     ("migrate-run --fresh", Setup::AsItIs),
     ("migrate-run --json --quiet > report.json", Setup::AsItIs),
     ("migrate-run --events ndjson | jq -r .event", Setup::AsItIs),
+    ("migrate-verify", Setup::AsItIs),
+    ("migrate-verify --level sample", Setup::AsItIs),
+    ("migrate-verify --level counts", Setup::AsItIs),
+    ("migrate-verify --tables orders,order_lines", Setup::AsItIs),
+    ("migrate-verify --exclusive", Setup::AsItIs),
+    ("migrate-verify --show-values", Setup::AsItIs),
+    ("migrate-verify --json --quiet > verify.json", Setup::AsItIs),
+    ("migrate verify", Setup::AsItIs),
     ("migrate-run --out snapshot.zip", Setup::Snapshot),
     ("migrate-replay", Setup::AsItIs),
     ("migrate-replay --refetch", Setup::AsItIs),

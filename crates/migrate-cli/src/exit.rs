@@ -14,6 +14,8 @@ pub const FINDINGS: u8 = 3;
 pub const SETUP: u8 = 4;
 /// Stopped; the same command goes on.
 pub const INTERRUPTED: u8 = 5;
+/// A verification found a difference.
+pub const DIFFERENT: u8 = 6;
 
 /// The exit codes with their meaning; help and documentation are made of it.
 pub const EXIT_CODES: &[(u8, &str)] = &[
@@ -26,6 +28,7 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
     ),
     (SETUP, "to be mended: keys, addresses, configuration, deployment or plan"),
     (INTERRUPTED, "interrupted; the same command goes on"),
+    (DIFFERENT, "verified, and something differs"),
 ];
 
 /// The exit code of an error in a phase that writes nothing yet.

@@ -39,12 +39,7 @@ fn private_folder(path: &Path) -> Result<()> {
 impl RunFolder {
     /// Opens the newest run folder of a project, or makes one; always makes one where `fresh`.
     pub(crate) fn open(project: &Path, fresh: bool) -> Result<Self> {
-        let all = project.join(".migrate");
-        private_folder(&all)?;
-        let ignore = all.join(".gitignore");
-        if !ignore.exists() {
-            fs::write(&ignore, "*\n").map_err(|error| io_error("write .gitignore", &all, error))?;
-        }
+        let all = all_runs(project)?;
         let newest = if fresh { None } else { newest(&all)? };
         let path = newest.unwrap_or_else(|| all.join(jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ").to_string()));
         private_folder(&path)?;
@@ -165,6 +160,41 @@ impl RunFolder {
         }
         Ok(after)
     }
+}
+
+/// Where a verification writes: the folder of the newest run, which no run may have open meanwhile; without a run, the
+/// folder of all runs.
+pub(crate) struct VerifyFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl VerifyFolder {
+    /// Opens the folder, and makes it where there is none.
+    pub(crate) fn open(project: &Path) -> Result<Self> {
+        let all = all_runs(project)?;
+        let path = newest(&all)?.unwrap_or(all);
+        Ok(Self { _lock: lock(&path)?, path })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.path.join("verify.json")
+    }
+}
+
+/// The folder of all runs, which git ignores.
+fn all_runs(project: &Path) -> Result<PathBuf> {
+    let all = project.join(".migrate");
+    private_folder(&all)?;
+    let ignore = all.join(".gitignore");
+    if !ignore.exists() {
+        fs::write(&ignore, "*\n").map_err(|error| io_error("write .gitignore", &all, error))?;
+    }
+    Ok(all)
 }
 
 /// Names of the reject files of a plan's tables: the table's, with what a file name cannot have in percent escapes.

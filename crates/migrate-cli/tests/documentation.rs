@@ -43,6 +43,15 @@ fn every_example_can_be_read() {
 }
 
 #[test]
+fn every_kind_of_difference_is_told() {
+    let page = include_str!("../../../docs/src/reference/verify.md");
+    for (_, kind, means) in migrate_core::verify::DIFFERENCE_KINDS {
+        let row = format!("| `{kind}` | {means} |");
+        assert!(page.contains(&row), "docs/src/reference/verify.md lacks:\n{row}");
+    }
+}
+
+#[test]
 fn the_kinds_of_findings_are_those_of_the_code() {
     let page = include_str!("../../../docs/src/reference/assessment.md");
     let listed: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();

@@ -55,6 +55,7 @@ programs! {
     migrate_plan: "migrate-plan";
     migrate_run: "migrate-run";
     migrate_replay: "migrate-replay";
+    migrate_verify: "migrate-verify";
     migrate_report: "migrate-report";
     migrate_schema: "migrate-schema";
 }

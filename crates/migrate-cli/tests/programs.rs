@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 const FRONT: &str = env!("CARGO_BIN_EXE_migrate");
-const VERBS: [&str; 7] = ["doctor", "discover", "plan", "run", "replay", "report", "schema"];
+const VERBS: [&str; 8] = ["doctor", "discover", "plan", "run", "replay", "verify", "report", "schema"];
 
 fn migrate(arguments: &[&str]) -> String {
     let output = Command::new(FRONT).args(arguments).stdin(Stdio::null()).output().unwrap();

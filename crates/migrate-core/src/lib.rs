@@ -24,6 +24,7 @@ pub mod stop;
 pub mod testing;
 pub mod transform;
 pub mod value;
+pub mod verify;
 
 pub use error::{Disposition, Error, ErrorKind, Result};
 pub use observe::{Event, Fanout, Observer};

@@ -1,5 +1,7 @@
 //! An answer's body as records, exactly: by the type each column was discovered with, from the raw text of each value.
 
+mod typed;
+
 use std::fmt;
 
 use migrate_core::catalog::{ScalarKind, SourceType};
@@ -23,6 +25,9 @@ const MAX_DIMENSIONS: usize = 6;
 /// array of rows with the columns of `read`. `Config` when a value does not fit its column's type, which a table that was
 /// altered meanwhile shows by; the value is not shown.
 pub(crate) fn decode(body: &[u8], read: &TableRead) -> Result<Vec<Record>> {
+    if let Some(records) = typed::records(body, read) {
+        return Ok(records);
+    }
     let in_table = |error: Error| error.with_context("table", &read.shape.table);
     let mut parser = serde_json::Deserializer::from_slice(body);
     let rows = parser.deserialize_seq(Rows(&read.columns)).and_then(|rows| parser.end().map(|()| rows));
@@ -165,10 +170,39 @@ fn array(text: &str, kind: ScalarKind, dimension: usize) -> Result<Value, Found>
     items.into_iter().map(item).collect::<Result<_, _>>().map(Value::Array)
 }
 
+/// The value of a kind that comes as a string and is kept as its text.
+fn of_string(kind: ScalarKind) -> Option<fn(Box<str>) -> Value> {
+    Some(match kind {
+        ScalarKind::Text
+        | ScalarKind::Uuid
+        | ScalarKind::Enum
+        | ScalarKind::Money
+        | ScalarKind::Network
+        | ScalarKind::Bits
+        | ScalarKind::Xml
+        | ScalarKind::Search
+        | ScalarKind::Oid
+        | ScalarKind::Range
+        | ScalarKind::Shape
+        | ScalarKind::Vector => Value::Text,
+        // Selected as text, so the string holds the JSON.
+        ScalarKind::Json => Value::Json,
+        ScalarKind::TimestampTz => |text| Value::Time(TimeKind::TimestampTz, text),
+        ScalarKind::Timestamp => |text| Value::Time(TimeKind::Timestamp, text),
+        ScalarKind::Date => |text| Value::Time(TimeKind::Date, text),
+        ScalarKind::Time => |text| Value::Time(TimeKind::Time, text),
+        ScalarKind::TimeTz => |text| Value::Time(TimeKind::TimeTz, text),
+        ScalarKind::Interval => |text| Value::Time(TimeKind::Interval, text),
+        _ => return None,
+    })
+}
+
 /// One value that is not NULL, from its JSON text.
 fn scalar(text: &str, kind: ScalarKind) -> Result<Value, Found> {
-    let time = |time| string(text).map(|text| Value::Time(time, text));
     match kind {
+        // A project may have its own cast from oid to JSON; the server's form is a string.
+        ScalarKind::Oid if is_number(text) => Ok(Value::Text(text.into())),
+        kind if let Some(value) = of_string(kind) => string(text).map(value),
         ScalarKind::Bool => boolean(text).ok_or_else(|| kind_of(text)),
         ScalarKind::Int4 | ScalarKind::Int8 => text.parse().map(Value::Int64).map_err(|_| kind_of(text)),
         ScalarKind::Numeric if is_number(text) => Ok(Value::Decimal(text.into())),
@@ -183,29 +217,7 @@ fn scalar(text: &str, kind: ScalarKind) -> Result<Value, Found> {
             "-Infinity" => Ok(Value::Float64(f64::NEG_INFINITY)),
             _ => Err(kind_of(text)),
         },
-        // A project may have its own cast from oid to JSON; the server's form is a string.
-        ScalarKind::Oid if is_number(text) => Ok(Value::Text(text.into())),
-        ScalarKind::Text
-        | ScalarKind::Uuid
-        | ScalarKind::Enum
-        | ScalarKind::Money
-        | ScalarKind::Network
-        | ScalarKind::Bits
-        | ScalarKind::Xml
-        | ScalarKind::Search
-        | ScalarKind::Oid
-        | ScalarKind::Range
-        | ScalarKind::Shape
-        | ScalarKind::Vector => string(text).map(Value::Text),
         ScalarKind::Bytes => bytes(&string(text)?).map(Value::Bytes).ok_or("bytes that are not in hex"),
-        ScalarKind::TimestampTz => time(TimeKind::TimestampTz),
-        ScalarKind::Timestamp => time(TimeKind::Timestamp),
-        ScalarKind::Date => time(TimeKind::Date),
-        ScalarKind::Time => time(TimeKind::Time),
-        ScalarKind::TimeTz => time(TimeKind::TimeTz),
-        ScalarKind::Interval => time(TimeKind::Interval),
-        // Selected as text, so the string holds the JSON.
-        ScalarKind::Json => string(text).map(Value::Json),
         ScalarKind::Hstore | ScalarKind::Composite if text.starts_with('{') => Ok(Value::Json(text.into())),
         ScalarKind::Hstore | ScalarKind::Composite => Err(kind_of(text)),
         // `Other`, and what a later core may add. A `Geometry` comes as text, those in an array as GeoJSON.

@@ -135,6 +135,21 @@ export class Deployment {
     );
   }
 
+  /**
+   * Puts a document in place of the one with this id, or beside all others where `id` is null; takes it away where
+   * `fields` is null. Nothing is validated. Returns the id.
+   */
+  tamper(table, id, fields) {
+    const { database } = this.#current;
+    const { [id]: before, ...documents } = database._documents;
+    if (id !== null && before === undefined) throw new Error(`there is no document ${id}`);
+    const _id = id ?? this.numbers.mint(table);
+    const _creationTime = before?._creationTime ?? (database._lastCreationTime += 0.001);
+    if (fields !== null) documents[_id] = { ...fields, _id, _creationTime };
+    replaceDocuments(database, documents);
+    return _id;
+  }
+
   schema() {
     return this.#current.schema?.export() ?? null;
   }

@@ -52,6 +52,14 @@ export function protocol(deployment, { adminKey, version, instanceName }) {
       return { success: true };
     },
   };
+  // What no deployment can do: change a document behind everybody's back. For tests that ask for it.
+  if (process.env.LOCAL_STACK_TAMPER === "1") {
+    routes["POST /local-stack/tamper"] = async ({ request, isAdmin }) => {
+      requireAdmin(isAdmin);
+      const { table, id, document } = await readJson(request);
+      return { id: deployment.tamper(table, id, document === null ? null : jsonToConvex(document)) };
+    };
+  }
   for (const kind of ["query", "mutation", "action", "function"]) {
     routes[`POST /api/${kind}`] = async ({ request, isAdmin }) => {
       if (kind === "function") requireAdmin(isAdmin);

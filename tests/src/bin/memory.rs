@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use migrate_tests::convex_bench::{ConvexBench, ConvexBenchOptions};
 use migrate_tests::large_migration::{LargeMigration, REST_MUTATIONS};
 use migrate_tests::large_table::LargeTable;
 use migrate_tests::local_stack::{Error, Result};
@@ -31,12 +32,15 @@ struct Arguments {
     /// Highest peak that is accepted, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 150)]
     limit: u32,
+    /// Run migrate-verify after each, too: convex-bench keeps the documents for it, which takes more memory and time
+    #[arg(long)]
+    verify: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { rows, limit } = Arguments::parse();
-    match measure(&rows, limit).await {
+    let Arguments { rows, limit, verify } = Arguments::parse();
+    match measure(&rows, limit, verify).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("memory: {error}");
@@ -46,27 +50,37 @@ async fn main() -> ExitCode {
 }
 
 /// Runs every size before it judges, so that a failure shows all figures.
-async fn measure(sizes: &[u32], limit: u32) -> Result<()> {
+async fn measure(sizes: &[u32], limit: u32, verify: bool) -> Result<()> {
     eprintln!("building the release programs, then a run for each size …");
-    println!("{:>12} {:>12} {:>10} {:>10} {:>10}", "rows", "bytes/row", "seconds", "rows/s", "peak MiB");
+    println!("{:>14} {:>10} {:>10} {:>10} {:>10} {:>10}", "", "rows", "bytes/row", "seconds", "rows/s", "peak MiB");
     let mut over = Vec::new();
     for rows in sizes {
         let failed = |error: std::io::Error| Error::new(format!("failed to make a temporary folder: {error}"));
         let folder = tempfile::tempdir().map_err(failed)?;
         let table = LargeTable::start(*rows).await?;
         let bytes = table.bytes_per_row().await?;
-        let migration = LargeMigration::plan(&table, REST_MUTATIONS, folder.path(), Profile::Release).await?;
-        let Measured { elapsed, peak_bytes, .. } = migration.run().await?;
-        let (seconds, peak) = (elapsed.as_secs_f64(), mebibytes(peak_bytes));
-        println!("{rows:>12} {bytes:>12.0} {seconds:>10.1} {:>10.0} {peak:>10.1}", f64::from(*rows) / seconds);
-        if peak > f64::from(limit) {
-            over.push(format!("{peak:.1} MiB for {rows} rows"));
+        let options = ConvexBenchOptions { keep_documents: verify, ..ConvexBenchOptions::default() };
+        let convex = ConvexBench::start(options).await;
+        let convex = convex.map_err(|error| Error::new(format!("failed to start convex-bench: {error}")))?;
+        let migration =
+            LargeMigration::plan_into(&table, REST_MUTATIONS, folder.path(), Profile::Release, convex).await?;
+        let mut runs = vec![("migrate-run", migration.run().await?)];
+        if verify {
+            runs.push(("migrate-verify", migration.verify().await?));
+        }
+        for (program, Measured { elapsed, peak_bytes, .. }) in runs {
+            let (seconds, peak) = (elapsed.as_secs_f64(), mebibytes(peak_bytes));
+            let per_second = f64::from(*rows) / seconds;
+            println!("{program:>14} {rows:>10} {bytes:>10.0} {seconds:>10.1} {per_second:>10.0} {peak:>10.1}");
+            if peak > f64::from(limit) {
+                over.push(format!("{peak:.1} MiB of {program} for {rows} rows"));
+            }
         }
     }
     if over.is_empty() {
         return Ok(());
     }
-    let remedy = "find what migrate-run keeps by the row, for example with heaptrack";
+    let remedy = "find what is kept by the row, for example with heaptrack";
     Err(Error::new(format!("the peak is over {limit} MiB: {}; {remedy}", over.join(", "))))
 }
 

@@ -49,6 +49,27 @@ impl Function {
     pub(super) fn is_query(&self) -> bool {
         matches!(self, Self::Lookup)
     }
+
+    /// The same for the declared table that the name is made of: `bulkInsertOrderLines` may be that of `order_lines`.
+    pub(super) fn of_declared(self, declared: &[String]) -> Self {
+        let of = |table: String| declared.iter().find(|name| joined(name) == table).cloned().unwrap_or(table);
+        match self {
+            Self::BulkInsert(table) => Self::BulkInsert(of(table)),
+            Self::Patch(table) => Self::Patch(of(table)),
+            Self::Lookup => Self::Lookup,
+        }
+    }
+}
+
+/// `order_lines` as it is in a function's name, but for its first letter.
+fn joined(table: &str) -> String {
+    let mut words = table.split('_');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let mut letters = word.chars();
+        let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+        name + &first.into_iter().chain(letters).collect::<String>()
+    })
 }
 
 fn camel_case(pascal: &str) -> Option<String> {

@@ -13,7 +13,8 @@
 //! | `<module>:lookup` (query) | `{table, index, keys: [[…], …]}` | for each key the ids that match, two at most |
 //!
 //! Beside them are the queries that imports need: `_system/frontend/getTableMapping`, `_system/cli/tables`,
-//! `_system/cli/tableSize`, `_system/cli/queryImport` and `_system/cli/queryImport:list`.
+//! `_system/cli/tableSize`, `_system/cli/queryImport` and `_system/cli/queryImport:list`; and `_system/cli/tableData`
+//! for a verification, where documents are kept.
 //!
 //! `outcome` is `inserted`, `updated` or `unchanged`. The table of `bulkInsertAriPayments` is `ariPayments`. An upsert
 //! sets the record's fields, takes away those that earlier upserts of the table gave and this one lacks, and leaves all
@@ -35,6 +36,7 @@ mod fault;
 mod functions;
 mod import;
 mod limits;
+mod listing;
 mod protocol;
 mod server;
 mod store;

@@ -245,9 +245,9 @@ impl Running<'_> {
             return Err(Failure::Plain(message));
         }
         let function = match function {
-            Known::Deployed(function) => function,
+            Known::Deployed(function) => function.of_declared(&self.shared.declared),
             Known::System(query) => {
-                return query.run(&self.shared.state(), args, self.request.format).map(|value| value.to_string());
+                return query.run(&mut self.shared.state(), args, self.request.format);
             }
         };
         let reading = Reading {

@@ -48,6 +48,8 @@ pub(super) struct Table {
     /// Grows with every change, so that an index made earlier is known to be old.
     pub(super) version: u64,
     indexes: HashMap<String, TableIndex>,
+    /// All documents in order of creation, for pages of them; made anew when the table has changed since.
+    pub(super) listing: Option<(u64, Vec<Internal>)>,
 }
 
 #[derive(Debug)]
@@ -298,7 +300,7 @@ impl Table {
     }
 }
 
-fn in_order_of_creation(rows: &HashMap<Internal, Row>) -> Vec<(&Internal, &Map<String, Value>)> {
+pub(super) fn in_order_of_creation(rows: &HashMap<Internal, Row>) -> Vec<(&Internal, &Map<String, Value>)> {
     let kept = rows.iter().filter_map(|(internal, row)| Some((internal, &**row.document.as_ref()?)));
     let mut kept: Vec<_> = kept.collect();
     let created = |document: &Map<String, Value>| document.get("_creationTime").and_then(Value::as_f64);

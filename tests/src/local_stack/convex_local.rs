@@ -191,6 +191,18 @@ impl ConvexLocal {
         self.post("/local-stack/foreign-import", json!({ "isRunning": is_running })).await.map(|_| ())
     }
 
+    /// Puts a document's fields, encoded, in place of those of `id`, or into a new document where there is no `id`; takes
+    /// the document away where there are no fields. Nothing is validated: it happens behind everybody's back. Returns
+    /// the id.
+    ///
+    /// # Errors
+    /// The server was not started with `LOCAL_STACK_TAMPER=1`; or there is no such document.
+    pub async fn tamper(&self, table: &str, id: Option<&str>, fields: Option<Value>) -> Result<String> {
+        let body = json!({ "table": table, "id": id, "document": fields });
+        let answer = self.post("/local-stack/tamper", body).await?;
+        Ok(answer["id"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// All the server has printed so far.
     pub fn log(&self) -> String {
         self.process.log()

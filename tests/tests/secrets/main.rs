@@ -156,6 +156,10 @@ async fn runs_that_go_well_leave_nothing() {
     searched.run("migrate-replay", &[], &[], 3).await;
     searched.run("migrate-replay", &["--refetch", "-vv"], &[], 3).await;
     searched.run("migrate-discover", &["-vv"], &[], 0).await;
+    for arguments in [&[][..], &["--json"], &["--level", "counts"]] {
+        let code = if arguments.len() == 2 { 6 } else { 0 };
+        searched.run("migrate-verify", arguments, &[], code).await;
+    }
     let report = searched.folder.newest_run().unwrap().join("report.json");
     let report = report.to_str().unwrap().to_owned();
     for format in ["text", "markdown", "json"] {
@@ -180,7 +184,7 @@ async fn runs_that_go_well_leave_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_help_and_no_mistake_on_the_command_line_shows_the_environment() {
     let mut searched = Searched::open().await;
-    let verbs = ["doctor", "discover", "plan", "run", "replay", "report", "schema"];
+    let verbs = ["doctor", "discover", "plan", "run", "replay", "verify", "report", "schema"];
     let programs: Vec<String> = verbs.iter().map(|verb| format!("migrate-{verb}")).chain(["migrate".into()]).collect();
     let variables = [("MIGRATION_SECRET", OTHER_KEYS[3]), ("CONVEX_DEPLOY_KEY", OTHER_KEYS[1])];
     for program in &programs {
@@ -248,7 +252,7 @@ async fn keys_in_files_where_none_belong_are_not_repeated() {
     for text in &texts {
         fs::write(searched.files.path().join("other.toml"), text).unwrap();
         let addresses = [("SUPABASE_URL", ""), ("CONVEX_SELF_HOSTED_URL", "")];
-        for verb in ["discover", "plan", "run", "replay", "doctor"] {
+        for verb in ["discover", "plan", "run", "replay", "verify", "doctor"] {
             let program = format!("migrate-{verb}");
             let arguments = ["--config", "other.toml"];
             let ended = output(searched.program(&program, &arguments, &addresses)).await.unwrap();
@@ -272,9 +276,12 @@ async fn a_sink_that_repeats_records_and_keys_is_not_repeated() {
     for (way, refuse) in REFUSALS {
         let convex = EchoServer::convex(*refuse).await;
         let variables = [("CONVEX_SELF_HOSTED_URL", convex.url.as_str())];
-        for (program, arguments) in
-            [("migrate-run", &["--fresh", "-vv"][..]), ("migrate-run", &["--fresh", "--json"]), ("migrate-replay", &[])]
-        {
+        for (program, arguments) in [
+            ("migrate-run", &["--fresh", "-vv"][..]),
+            ("migrate-run", &["--fresh", "--json"]),
+            ("migrate-replay", &[]),
+            ("migrate-verify", &["--json"]),
+        ] {
             let ended = output(searched.program(program, arguments, &variables)).await.unwrap();
             let text = String::from_utf8_lossy(&ended.stderr).into_owned();
             let code = ended.status.code();

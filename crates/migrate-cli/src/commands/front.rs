@@ -14,6 +14,7 @@ const VERBS: &[(&str, &str)] = &[
     ("plan", "Write plan.json and the Convex functions; offline"),
     ("run", "Migrate, or go on where the last run stopped"),
     ("replay", "Send rejected rows through the plan again"),
+    ("verify", "Compare what is in Convex with Supabase's rows"),
     ("report", "Show the report of a run"),
     ("schema", "Write the JSON Schemas of all files"),
 ];
@@ -24,6 +25,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("npx convex deploy", "3. deploy the functions it made"),
     ("migrate run --dry-run", "4. try everything, write nothing"),
     ("migrate run", "5. migrate"),
+    ("migrate verify", "6. prove that all of it is there"),
     ("eval \"$(migrate completions bash)\"", "let bash complete the commands"),
     ("migrate man man1", "manual pages, in the folder man1"),
 ];

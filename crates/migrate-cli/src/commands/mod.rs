@@ -15,6 +15,7 @@ mod schema;
 mod sides;
 mod snapshot;
 mod source;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ pub enum Verb {
     Run,
     /// `migrate-replay`
     Replay,
+    /// `migrate-verify`
+    Verify,
     /// `migrate-report`
     Report,
     /// `migrate-schema`
@@ -61,6 +64,7 @@ pub fn main(verb: Verb) -> ExitCode {
         Verb::Plan => plan::main(&plan::Arguments::parse()),
         Verb::Run => with_runtime(run::main(run::Arguments::parse())),
         Verb::Replay => with_runtime(replay::main(replay::Arguments::parse())),
+        Verb::Verify => with_runtime(verify::main(verify::Arguments::parse())),
         Verb::Report => report::main(&report::Arguments::parse()),
         Verb::Schema => schema::main(&schema::Arguments::parse()),
     };

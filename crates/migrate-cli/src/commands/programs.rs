@@ -8,7 +8,7 @@ use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use migrate_core::{Error, ErrorKind, Result};
 
-use super::{discover, doctor, front, plan, replay, report, run, schema};
+use super::{discover, doctor, front, plan, replay, report, run, schema, verify};
 use crate::output;
 
 /// `migrate completions`.
@@ -36,6 +36,7 @@ pub(super) fn programs() -> Vec<(&'static str, Command)> {
         ("plan", plan::Arguments::command()),
         ("run", run::Arguments::command()),
         ("replay", replay::Arguments::command()),
+        ("verify", verify::Arguments::command()),
         ("report", report::Arguments::command()),
         ("schema", schema::Arguments::command()),
     ]

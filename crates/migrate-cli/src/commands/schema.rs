@@ -6,6 +6,7 @@ use migrate_core::assess::Assessment;
 use migrate_core::catalog::Catalog;
 use migrate_core::plan::{MigrateConfig, Plan};
 use migrate_core::report::{Report, ReportDiff};
+use migrate_core::verify::Verification;
 use schemars::{Schema, schema_for};
 
 use super::doctor::Diagnosis;
@@ -14,12 +15,12 @@ use crate::events::EventLine;
 use crate::{VERSION, exit, files, output};
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("migrate-schema", "jsonschemas/migrate.schema.json and seven more"),
+    ("migrate-schema", "jsonschemas/migrate.schema.json and eight more"),
     ("migrate-schema editor/schemas", "the same in another folder"),
 ];
 
-/// Writes the JSON Schemas of migrate.toml, the JSON files beside it, report.json, and of what migrate-report diff,
-/// migrate-doctor and --events print as JSON
+/// Writes the JSON Schemas of migrate.toml, the JSON files beside it, report.json, verify.json, and of what
+/// migrate-report diff, migrate-doctor and --events print as JSON
 ///
 /// An editor completes and checks migrate.toml once its first line names the schema:
 /// `#:schema jsonschemas/migrate.schema.json`.
@@ -40,13 +41,14 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
 }
 
 fn write(arguments: &Arguments) -> Result<()> {
-    let schemas: [(&str, Schema); 8] = [
+    let schemas: [(&str, Schema); 9] = [
         ("migrate", schema_for!(MigrateConfig)),
         ("catalog", schema_for!(Catalog)),
         ("plan", schema_for!(Plan)),
         ("report", schema_for!(Report)),
         ("report-diff", schema_for!(ReportDiff)),
         ("diagnosis", schema_for!(Diagnosis)),
+        ("verification", schema_for!(Verification)),
         ("assessment", schema_for!(Assessment)),
         ("event", schema_for!(EventLine)),
     ];

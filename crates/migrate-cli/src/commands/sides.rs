@@ -126,7 +126,7 @@ impl<'a> Sides<'a> {
     /// # Errors
     /// `Config` where its address or key is missing.
     pub(super) fn convex_settings(&self) -> Result<ConvexSettings> {
-        convex(&self.environment, self.config, self.plan, self.options.access)
+        convex(&self.environment, self.config, self.plan, self.options.access, self.plan.sink.public_functions)
     }
 
     /// Convex's mutations in their layers, but for the outermost, which depends on what they are for.
@@ -134,7 +134,19 @@ impl<'a> Sides<'a> {
     /// # Errors
     /// As for [`Sides::convex_settings`]; `Config` for settings that cannot be.
     pub(super) fn convex(&self) -> Result<Retry<Limit<Timeout<ConvexSink>>>> {
-        let sink = ConvexSink::new(self.convex_settings()?)?;
+        self.layered(self.convex_settings()?)
+    }
+
+    /// The same with a deploy key, whether or not the functions ask for a secret instead: documents are read back by it.
+    ///
+    /// # Errors
+    /// As for [`Sides::convex`].
+    pub(super) fn convex_with_key(&self) -> Result<Retry<Limit<Timeout<ConvexSink>>>> {
+        self.layered(convex(&self.environment, self.config, self.plan, self.options.access, false)?)
+    }
+
+    fn layered(&self, settings: ConvexSettings) -> Result<Retry<Limit<Timeout<ConvexSink>>>> {
+        let sink = ConvexSink::new(settings)?;
         let mut sink = Limit::new(Timeout::new(sink, SINK_TIMEOUT), self.plan.run.in_flight.max(1));
         if let Some(rate) = self.options.write_rate.or(self.plan.run.write_rate) {
             sink = sink.with_write_rate(rate.bytes_per_second());
@@ -170,9 +182,10 @@ fn convex(
     config: &MigrateConfig,
     plan: &Plan,
     access: AccessOptions,
+    by_secret: bool,
 ) -> Result<ConvexSettings> {
     let url = environment.convex_url(config.convex.url.as_deref())?;
-    let mut settings = if plan.sink.public_functions {
+    let mut settings = if by_secret {
         ConvexSettings::with_secret(url, environment.migration_secret()?)
     } else {
         let (name, key) = environment.convex_key()?;

@@ -12,6 +12,7 @@ use crate::names::{FieldName, SourceKey, TableName};
 use crate::record::{Record, RowError};
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
+use crate::verify::{DocumentPage, KeyPage, SinkProbe};
 
 /// Lets so many calls through at once, and writes no faster than so many bytes a second.
 ///
@@ -134,5 +135,20 @@ impl<S: Sink> Sink for Limit<S> {
 
     async fn finish(&self, tables: &[TableName]) -> Result<()> {
         self.within(self.inner.finish(tables)).await
+    }
+}
+
+#[async_trait]
+impl<S: SinkProbe> SinkProbe for Limit<S> {
+    async fn count(&self, table: &TableName) -> Result<u64> {
+        self.within(self.inner.count(table)).await
+    }
+
+    async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
+        self.within(self.inner.read_page(table, cursor, limit)).await
+    }
+
+    async fn read_keys(&self, cursor: Option<&str>, limit: usize) -> Result<KeyPage> {
+        self.within(self.inner.read_keys(cursor, limit)).await
     }
 }

@@ -12,6 +12,7 @@ use crate::record::{Record, RowError};
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
 use crate::stop::{Stop, stopped};
+use crate::verify::{DocumentPage, KeyPage, SinkProbe};
 
 /// How often and how long a call is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,5 +175,20 @@ impl<S: Sink> Sink for Retry<S> {
 
     async fn finish(&self, tables: &[TableName]) -> Result<()> {
         self.repeat("finish", None, || self.inner.finish(tables)).await
+    }
+}
+
+#[async_trait]
+impl<S: SinkProbe> SinkProbe for Retry<S> {
+    async fn count(&self, table: &TableName) -> Result<u64> {
+        self.repeat("count", Some(table), || self.inner.count(table)).await
+    }
+
+    async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
+        self.repeat("read_page", Some(table), || self.inner.read_page(table, cursor, limit)).await
+    }
+
+    async fn read_keys(&self, cursor: Option<&str>, limit: usize) -> Result<KeyPage> {
+        self.repeat("read_keys", None, || self.inner.read_keys(cursor, limit)).await
     }
 }

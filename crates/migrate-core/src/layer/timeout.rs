@@ -8,6 +8,7 @@ use crate::names::{FieldName, SourceKey, TableName};
 use crate::record::{Record, RowError};
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
+use crate::verify::{DocumentPage, KeyPage, SinkProbe};
 
 /// Ends calls that take too long. A write that was ended so may have taken effect.
 #[derive(Debug)]
@@ -87,5 +88,20 @@ impl<S: Sink> Sink for Timeout<S> {
 
     async fn finish(&self, tables: &[TableName]) -> Result<()> {
         self.bound("finish", ErrorKind::TimedOut, self.inner.finish(tables)).await
+    }
+}
+
+#[async_trait]
+impl<S: SinkProbe> SinkProbe for Timeout<S> {
+    async fn count(&self, table: &TableName) -> Result<u64> {
+        self.bound("count", ErrorKind::TimedOut, self.inner.count(table)).await
+    }
+
+    async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
+        self.bound("read_page", ErrorKind::TimedOut, self.inner.read_page(table, cursor, limit)).await
+    }
+
+    async fn read_keys(&self, cursor: Option<&str>, limit: usize) -> Result<KeyPage> {
+        self.bound("read_keys", ErrorKind::TimedOut, self.inner.read_keys(cursor, limit)).await
     }
 }

@@ -7,7 +7,7 @@ use crate::state::Totals;
 
 /// What is kept of a row that is written.
 #[derive(Debug)]
-pub(super) struct KeptRow {
+pub(crate) struct KeptRow {
     /// The row as read, for the case that the sink rejects it.
     pub(super) original: Record,
     /// Lossy edits, counted once it is written.
@@ -22,7 +22,7 @@ pub(super) struct KeptRow {
 
 /// What became of a row before it reaches the sink.
 #[derive(Debug)]
-pub(super) enum Prepared {
+pub(crate) enum Prepared {
     /// It goes to the sink.
     Ready(WriteRecord, KeptRow),
     /// The plan leaves it out.

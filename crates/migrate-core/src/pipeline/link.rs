@@ -4,7 +4,6 @@ use std::time::Instant;
 use super::prepare::{key_of, place_of};
 use super::references::{Outcome, Referred, resolve_field};
 use super::run::Shared;
-use super::table::read_ahead;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{KeySpace, SinkId, SourceKey};
 use crate::observe::Event;
@@ -44,7 +43,7 @@ pub(super) async fn link_partition(
     };
     let linker = Linker::new(shared, table);
     let columns = linker.chain.columns().clone();
-    let mut pages = read_ahead(shared, shared.source.clone(), table, partition.clone(), columns, after);
+    let mut pages = shared.reader(shared.source.clone()).ahead(table, partition.clone(), columns, after);
     loop {
         // A reader that ends without an empty page has failed.
         let page = pages.recv().await.unwrap_or_else(|| Err(stopped()))?;
@@ -80,7 +79,7 @@ pub(super) async fn link_rejects(
     checkpoint: &mut Checkpoint,
 ) -> Result<()> {
     let linker = Linker::new(shared, table);
-    let mut pages = read_ahead(shared, rejects, table, partition.clone(), linker.chain.columns().clone(), None);
+    let mut pages = shared.reader(rejects).ahead(table, partition.clone(), linker.chain.columns().clone(), None);
     loop {
         let page = pages.recv().await.unwrap_or_else(|| Err(stopped()))?;
         let started = Instant::now();

@@ -6,6 +6,7 @@ mod forward;
 mod link;
 mod partitions;
 mod prepare;
+mod read_ahead;
 mod references;
 mod replay;
 mod run;
@@ -29,10 +30,13 @@ use crate::source::Source;
 use crate::state::{Checkpoint, PartitionId, Progress, StateStore};
 use crate::stop::Stop;
 use crate::transform::Transform;
+pub(crate) use batch::Prepared;
 pub(crate) use forward::Forward;
-pub(crate) use partitions::partition_count;
-pub(crate) use prepare::key_of;
-use run::{MakeTransform, Shared};
+pub(crate) use partitions::{partition_count, ranges};
+pub(crate) use prepare::{Preparer, key_of};
+pub(crate) use read_ahead::PageReader;
+use run::Shared;
+pub(crate) use run::{MakeTransform, chain};
 
 /// A run of a plan from a source to a sink, on a state.
 ///

@@ -6,7 +6,7 @@ use super::run::Shared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
 use crate::plan::{PlanTable, RunConfig};
-use crate::source::KeyRange;
+use crate::source::{KeyRange, Source};
 use crate::state::{Checkpoint, Commit, PartitionId};
 
 /// A part of a table, and what is durable of it.
@@ -29,12 +29,7 @@ pub(super) async fn place(shared: &Shared, table: &PlanTable, rows: Option<u64>)
     let known = shared.state.partitions(&table.source).await?;
     let mut placed = in_order(&table.source, known)?;
     let ranges = match placed.last() {
-        None => {
-            let wanted = partition_count(&shared.plan.run, rows);
-            let ranges = shared.source.partitions(table.read_from(), &table.key, wanted).await?;
-            require_whole(table.read_from(), &ranges)?;
-            ranges
-        }
+        None => ranges(&*shared.source, &shared.plan.run, table, rows).await?,
         Some((last, _)) => match &last.range.upper {
             Some(upper) => vec![KeyRange { lower: Some(upper.clone()), upper: None }],
             None => Vec::new(),
@@ -47,6 +42,18 @@ pub(super) async fn place(shared: &Shared, table: &PlanTable, rows: Option<u64>)
         placed.push((partition, checkpoint));
     }
     Ok(placed)
+}
+
+/// Cuts a table of so many rows into the ranges that a run reads side by side.
+pub(crate) async fn ranges(
+    source: &dyn Source,
+    run: &RunConfig,
+    table: &PlanTable,
+    rows: Option<u64>,
+) -> Result<Vec<KeyRange>> {
+    let ranges = source.partitions(table.read_from(), &table.key, partition_count(run, rows)).await?;
+    require_whole(table.read_from(), &ranges)?;
+    Ok(ranges)
 }
 
 /// Partitions from the first key on: only the source can compare keys, but each begins where another ends.

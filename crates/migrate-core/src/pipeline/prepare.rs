@@ -15,19 +15,21 @@ use crate::value::Value;
 
 /// Turns pages of one table into rows that are ready to be written: rules, references, size.
 #[derive(Debug)]
-pub(super) struct Preparer {
+pub(crate) struct Preparer {
     table: Arc<PlanTable>,
     chain: Chain,
     resolver: Arc<dyn IdResolver>,
     sink: Arc<dyn Sink>,
     /// Per alternate key of the table, the positions of its columns.
     alternates: Vec<Vec<usize>>,
+    /// Whether references that the second pass sets are among the chain's fields.
+    with_links: bool,
 }
 
 /// A row with its key and the fields that refer to parents which were not found.
-pub(super) struct PreparedRow {
-    pub(super) row: Prepared,
-    pub(super) key: SourceKey,
+pub(crate) struct PreparedRow {
+    pub(crate) row: Prepared,
+    pub(crate) key: SourceKey,
     pub(super) misses: Vec<FieldName>,
 }
 
@@ -61,26 +63,34 @@ fn alternate_key(record: &Record, columns: &[usize]) -> Option<SourceKey> {
 }
 
 impl Preparer {
-    pub(super) fn new(table: Arc<PlanTable>, chain: Chain, resolver: Arc<dyn IdResolver>, sink: Arc<dyn Sink>) -> Self {
+    pub(crate) fn new(table: Arc<PlanTable>, chain: Chain, resolver: Arc<dyn IdResolver>, sink: Arc<dyn Sink>) -> Self {
         let position = |column: &FieldName| chain.columns().iter().position(|other| other == column);
         let alternates =
             table.alternate_keys.iter().map(|columns| columns.iter().filter_map(position).collect()).collect();
-        Self { table, chain, resolver, sink, alternates }
+        Self { table, chain, resolver, sink, alternates, with_links: false }
+    }
+
+    /// Fills references of the second pass, too; the chain must have them. One whose parent is not in the sink is left
+    /// out, as that pass leaves it.
+    pub(crate) fn with_links(mut self) -> Self {
+        self.with_links = true;
+        self
     }
 
     /// The columns to read.
-    pub(super) fn columns(&self) -> &Arc<[FieldName]> {
+    pub(crate) fn columns(&self) -> &Arc<[FieldName]> {
         self.chain.columns()
     }
 
     /// Prepares the rows of a page, in order.
-    pub(super) async fn prepare(&self, records: Vec<Record>) -> Result<Vec<PreparedRow>> {
+    pub(crate) async fn prepare(&self, records: Vec<Record>) -> Result<Vec<PreparedRow>> {
         let mut rows = Vec::with_capacity(records.len());
         for record in records {
             rows.push(self.convert(record)?);
         }
         // The chain's documents have these fields, in this order.
-        for (position, field) in self.table.fields.iter().filter(|field| !field.is_cut()).enumerate() {
+        let fields = self.table.fields.iter().filter(|field| self.with_links || !field.is_cut());
+        for (position, field) in fields.enumerate() {
             if let Some(reference) = field.reference() {
                 self.fill_reference(&mut rows, position, field, reference).await?;
             }
@@ -123,6 +133,10 @@ impl Preparer {
         for (row, referred) in rows.iter_mut().zip(referred) {
             let Some(Referred { outcome, misses }) = referred else { continue };
             row.misses.extend(std::iter::repeat_n(field.field.clone(), misses));
+            let outcome = match outcome {
+                Outcome::Skip | Outcome::Reject(_) if field.is_cut() => Outcome::Value(Value::Absent),
+                outcome => outcome,
+            };
             match outcome {
                 Outcome::Value(value) => {
                     let converted = row.outcome.as_mut().ok().and_then(Fate::converted_mut);

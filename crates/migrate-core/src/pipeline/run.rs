@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use super::closing::{self, ClosingTable, close_references};
 use super::link::link_partition;
 use super::partitions::{Placed, place, side_by_side};
+use super::read_ahead::PageReader;
 use super::table::copy_partition;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::TableName;
@@ -21,7 +22,23 @@ use crate::stop::{Stop, stopped};
 use crate::transform::{Chain, Transform};
 
 /// Makes a further rule for a table, once per partition.
-pub(super) type MakeTransform = Arc<dyn Fn(&PlanTable) -> Option<Box<dyn Transform>> + Send + Sync>;
+pub(crate) type MakeTransform = Arc<dyn Fn(&PlanTable) -> Option<Box<dyn Transform>> + Send + Sync>;
+
+/// The rules of a table, then what was added to them; those of the second pass only where `with_links`.
+pub(crate) fn chain(table: &PlanTable, transforms: &[MakeTransform], with_links: bool) -> Chain {
+    // The second pass sets cut references; they are read now too, so that a reject is the whole row.
+    let cut = table.cut_fields().flat_map(|field| &field.columns);
+    let leading = table.key.iter().chain(table.alternate_keys.iter().flatten()).chain(cut);
+    let fields = table.fields.iter().filter(|field| with_links || !field.is_cut());
+    let fields: Vec<PlanField> = fields.chain(&table.creation_time).cloned().collect();
+    let mut chain = Chain::with_columns(&table.sink, &fields, leading);
+    for make in transforms {
+        if let Some(step) = make(table) {
+            chain.push(step);
+        }
+    }
+    chain
+}
 
 /// What all tables of a run share.
 pub(super) struct Shared {
@@ -54,18 +71,13 @@ impl Shared {
     }
 
     pub(super) fn chain(&self, table: &PlanTable) -> Chain {
-        // The second pass sets cut references; they are read now too, so that a reject is the whole row.
-        let cut = table.cut_fields().flat_map(|field| &field.columns);
-        let leading = table.key.iter().chain(table.alternate_keys.iter().flatten()).chain(cut);
-        let fields = table.fields.iter().filter(|field| !field.is_cut());
-        let fields: Vec<PlanField> = fields.chain(&table.creation_time).cloned().collect();
-        let mut chain = Chain::with_columns(&table.sink, &fields, leading);
-        for make in &self.transforms {
-            if let Some(step) = make(table) {
-                chain.push(step);
-            }
-        }
-        chain
+        chain(table, &self.transforms, false)
+    }
+
+    /// Reads pages of `source` as this run does.
+    pub(super) fn reader(&self, source: Arc<dyn Source>) -> PageReader {
+        let (observer, stop) = (self.observer.clone(), self.stop.clone());
+        PageReader { source, observer, stop, page_rows: self.plan.run.page_rows }
     }
 
     /// True for a table that something is still done to when all its rows were read.

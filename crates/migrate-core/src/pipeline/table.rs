@@ -2,11 +2,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::batch::{Batch, Batcher};
-use super::forward::Forward;
 use super::prepare::{Preparer, place_of};
 use super::run::Shared;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,12 +15,9 @@ use crate::record::{Record, RejectCode, RowError};
 use crate::reject::{Counted, Reject, RejectSource, taken};
 use crate::resolve::RecentIds;
 use crate::sink::{WriteBatch, WriteEffect, WriteMode, WriteOutcome, WriteRecord};
-use crate::source::{Cursor, Page, PageRequest, Source};
+use crate::source::{Cursor, Source};
 use crate::state::{Checkpoint, Commit, PartitionId, Progress, Totals};
 use crate::stop::stopped;
-
-/// Pages read ahead of the one that is being prepared.
-const PAGES_AHEAD: usize = 2;
 
 /// Copies one partition from its checkpoint to its end, and commits batch by batch, in key order.
 ///
@@ -75,7 +70,7 @@ pub(super) async fn copy_rows(
     let resolver = Arc::new(RecentIds::new(shared.resolver.clone()));
     let preparer = Preparer::new(table.clone(), shared.chain(table), resolver, shared.sink.clone());
     let columns = preparer.columns().clone();
-    let mut pages = read_ahead(shared, rows.source(shared), table, partition.clone(), columns, after);
+    let mut pages = shared.reader(rows.source(shared)).ahead(table, partition.clone(), columns, after);
     let place = Place { shared, table, rows, partition };
     let mut batcher = Batcher::new(shared.batch_records(), shared.sink.capabilities().batch_bytes, shared.fail_fast);
     let mut writes: VecDeque<Write> = VecDeque::new();
@@ -141,59 +136,6 @@ async fn oldest(writes: &mut VecDeque<Write>) {
         Some(write) => write.finish().await,
         None => std::future::pending().await,
     }
-}
-
-/// Reads pages ahead in a task of its own. The channel bounds how far; an empty page or an error is the last item.
-pub(super) fn read_ahead(
-    shared: &Arc<Shared>,
-    source: Arc<dyn Source>,
-    table: &PlanTable,
-    partition: PartitionId,
-    columns: Arc<[FieldName]>,
-    mut after: Option<Cursor>,
-) -> mpsc::Receiver<Result<Page>> {
-    let (sender, receiver) = mpsc::channel(PAGES_AHEAD);
-    let shared = shared.clone();
-    let key: Arc<[FieldName]> = table.key.as_slice().into();
-    let read_from = table.read_from().clone();
-    tokio::spawn(async move {
-        let mut forward = Forward::default();
-        loop {
-            if shared.stop.is_requested() {
-                let _ = sender.send(Err(stopped())).await;
-                return;
-            }
-            let request = PageRequest {
-                table: read_from.clone(),
-                columns: columns.clone(),
-                key: key.clone(),
-                range: partition.range.clone(),
-                after: after.clone(),
-                limit: shared.plan.run.page_rows.max(1),
-            };
-            let started = Instant::now();
-            let page = tokio::select! {
-                page = source.read_page(request) => page,
-                () = sender.closed() => return,
-                () = shared.stop.requested() => Err(stopped()),
-            };
-            let page = page.and_then(|page| forward.check(&partition.table, page, after.as_ref()));
-            let is_last = page.as_ref().map_or(true, |page| page.records.is_empty());
-            if let Ok(page) = &page {
-                shared.observer.on_event(&Event::PageRead {
-                    table: partition.table.clone(),
-                    records: page.records.len(),
-                    bytes: page.bytes,
-                    elapsed: started.elapsed(),
-                });
-                after = page.next.clone();
-            }
-            if sender.send(page).await.is_err() || is_last {
-                return;
-            }
-        }
-    });
-    receiver
 }
 
 /// A batch with what the sink made of it.

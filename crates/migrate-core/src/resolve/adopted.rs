@@ -24,6 +24,8 @@ pub struct AdoptedIds {
     sink: Arc<dyn Sink>,
     state: Arc<dyn StateStore>,
     tables: HashMap<TableName, Adoption>,
+    /// Finds rows of the tables that are migrated; the state does where there is none.
+    migrated: Option<Arc<dyn IdResolver>>,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,14 @@ impl AdoptedIds {
                 (table.source.clone(), Adoption { table: table.clone(), columns, chain })
             })
             .collect();
-        Self { source, sink, state, tables }
+        Self { source, sink, state, tables, migrated: None }
+    }
+
+    /// Finds rows of tables that are not adopted by `resolver`, instead of by the state.
+    #[must_use]
+    pub fn with_migrated(mut self, resolver: Arc<dyn IdResolver>) -> Self {
+        self.migrated = Some(resolver);
+        self
     }
 
     async fn resolve_unique(
@@ -210,6 +219,9 @@ impl IdResolver for AdoptedIds {
     async fn resolve(&self, table: &KeySpace, keys: &[SourceKey]) -> Result<Vec<Resolution>> {
         let Some(adoption) = self.tables.get(table.table()) else {
             // A natural key may refer to a table that this migration writes.
+            if let Some(migrated) = &self.migrated {
+                return migrated.resolve(table, keys).await;
+            }
             return StoredIds::new(self.state.clone()).resolve(table, keys).await;
         };
         let mut positions: HashMap<&SourceKey, usize> = HashMap::new();

@@ -11,6 +11,7 @@ use crate::sink::{
     WriteRecord,
 };
 use crate::value::Value;
+use crate::verify::{self, DocumentPage, KeyPage, SinkProbe};
 
 /// A document of a [`MemorySink`].
 #[derive(Debug, Clone, PartialEq)]
@@ -188,5 +189,32 @@ impl Sink for MemorySink {
 
     async fn finish(&self, _: &[TableName]) -> Result<()> {
         Ok(())
+    }
+}
+
+/// The field that [`SinkProbe`] shows a document's key in.
+const KEY_FIELD: &str = "supabaseId";
+
+#[async_trait]
+impl SinkProbe for MemorySink {
+    async fn count(&self, table: &TableName) -> Result<u64> {
+        Ok(u64::try_from(self.documents(table).len()).unwrap_or(u64::MAX))
+    }
+
+    async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
+        let documents = self.documents(table);
+        let start: usize = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
+        let end = documents.len().min(start + limit.min(self.capabilities.batch_records));
+        let shown = |document: &Document| {
+            let key = document.key.iter().map(|key| (KEY_FIELD.into(), Value::text(key.as_str())));
+            let fields = document.fields.iter().map(|(name, value)| (name.as_str().into(), value.clone()));
+            verify::Document { id: document.id.clone(), creation_time: 0.0, fields: key.chain(fields).collect() }
+        };
+        let page = documents.get(start..end).unwrap_or_default().iter().map(shown).collect();
+        Ok(DocumentPage { documents: page, next: (end < documents.len()).then(|| end.to_string()) })
+    }
+
+    async fn read_keys(&self, _: Option<&str>, _: usize) -> Result<KeyPage> {
+        Ok(KeyPage { entries: Vec::new(), next: None })
     }
 }

@@ -13,6 +13,7 @@ mod rejects;
 mod replay;
 mod replay_files;
 mod selection;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

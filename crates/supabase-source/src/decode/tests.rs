@@ -182,3 +182,42 @@ fn a_cut_body_is_not_a_short_page() {
         assert_eq!(error.kind(), ErrorKind::Protocol, "{broken}");
     }
 }
+
+/// What is read in one pass is what the close look gives, and what it gives up on is whatever has another form.
+#[test]
+fn the_fast_way_reads_the_usual_forms() {
+    let columns = [("id", "int32"), ("t", "text"), ("n", "numeric"), ("b", "boolean"), ("j", "jsonb"), ("a", "text[]")];
+    let all = columns.map(|(name, _)| name);
+    let read = TableRead::new(&table(1, &columns), &fields(&all), &fields(&["id"])).unwrap();
+    let named: Vec<&str> = read.columns.iter().map(|column| column.answered_as.as_str()).collect();
+    let body = |values: [&str; 6]| {
+        let fields: Vec<String> = named.iter().zip(values).map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        format!("[{{{}}}]", fields.join(","))
+    };
+    let usual = [
+        ["1", r#""\u00e9\n""#, "1.50", "true", r#""{\"a\": 1}""#, r#"["x", null]"#],
+        ["-7", "null", "null", "null", "null", "null"],
+        ["2147483647", "\"\"", "\"NaN\"", "false", "\"null\"", "[]"],
+    ];
+    for values in usual {
+        let records = typed::records(body(values).as_bytes(), &read).expect("it is usual");
+        let closely = |(text, column): (&str, &ColumnRead)| value_of(text, &column.source_type).unwrap();
+        let expected: Vec<Value> = values.into_iter().zip(&read.columns).map(closely).collect();
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0].values, expected);
+    }
+    let strange = [
+        body(["-0", "\"\"", "1", "true", "\"1\"", "[]"]),
+        body(["1", "7", "1", "true", "\"1\"", "[]"]),
+        body(["1", "\"\"", "true", "true", "\"1\"", "[]"]),
+        body(["1", "\"\"", "1", "1", "\"1\"", "[]"]),
+        body(["1", "\"\"", "1", "true", "\"1\"", "[]"]).replace('}', ",\"more\":1}"),
+        body(["1", "\"\"", "1", "true", "\"1\"", "[]"]).replace(']', ""),
+        format!("[{{\"{}\":\"\",\"{}\":1}}]", named[1], named[0]),
+        "{}".to_owned(),
+    ];
+    for body in strange {
+        assert!(typed::records(body.as_bytes(), &read).is_none(), "{body}");
+    }
+    assert!(typed::records(b"[] []", &read).is_none());
+}

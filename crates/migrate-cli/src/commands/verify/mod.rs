@@ -1,0 +1,190 @@
+//! `migrate-verify`: source against sink.
+
+mod text;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Parser, ValueEnum};
+use migrate_core::names::TableName;
+use migrate_core::plan::{MigrateConfig, Plan};
+use migrate_core::verify::{Level, Verdict, Verifier};
+use migrate_core::{Result, Source as _};
+
+use super::sides::{RunOptions, Sides, refuse_drift};
+use super::{AccessOptions, ProjectArguments, fail, help};
+use crate::feedback::Feedback;
+use crate::run_folder::VerifyFolder;
+use crate::{VERSION, exit, files, output, signals};
+
+const EXAMPLES: &[(&str, &str)] = &[
+    ("migrate-verify", "compare every row"),
+    ("migrate-verify --level counts", "count rows and documents only"),
+    ("migrate-verify --level sample", "compare some rows of each table"),
+    ("migrate-verify --tables orders,order_lines", "these tables only"),
+    ("migrate-verify --exclusive", "nothing else may be in the tables"),
+    ("migrate-verify --show-values", "also show the values that differ"),
+    ("migrate-verify --json --quiet > verify.json", "in a script"),
+];
+
+const CODES: &[u8] = &[exit::OK, exit::UNEXPECTED, exit::USAGE, exit::SETUP, exit::INTERRUPTED, exit::DIFFERENT];
+
+/// Compares what is in Convex with what the plan makes of Supabase's rows
+///
+/// Nothing that a run noted is trusted: both sides are read again. Every row goes through the plan's rules, and must
+/// have exactly one document with exactly these values; every reference must lead to the document of its row. Rows that
+/// the plan rejects or leaves out are found to be so anew; they are counted, and are no differences.
+///
+/// It writes nothing but verify.json, in the newest run's folder. It is for a migration at its end: rows or documents
+/// that change meanwhile are differences, and so are legacy ids that were scrubbed. A verification that was stopped goes
+/// on at the tables that it had not compared.
+///
+/// Needs the settings of migrate-run; the key must be allowed to read data (deployment:data:view). With public functions,
+/// it needs a key beside the secret.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+#[derive(Debug, Parser)]
+#[command(name = "migrate-verify", version = VERSION, max_term_width = 100)]
+#[command(after_long_help = help::after(EXAMPLES, CODES))]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    project: ProjectArguments,
+    /// How closely to compare
+    #[arg(long, value_enum, default_value_t = LevelArgument::Full, value_name = "LEVEL")]
+    level: LevelArgument,
+    /// With --level sample: choose the rows by this number, as verify.json has it of another sample
+    #[arg(long, value_name = "NUMBER", hide_short_help = true)]
+    seed: Option<u64>,
+    /// Only these tables, by their names in Supabase
+    #[arg(long, value_delimiter = ',', value_name = "TABLE,…")]
+    tables: Vec<TableName>,
+    /// Let the tables hold nothing but the migration's
+    ///
+    /// Documents without a row's key, and fields outside the plan, are differences.
+    #[arg(long)]
+    exclusive: bool,
+    /// Show the values that differ; they are personal data
+    #[arg(long)]
+    show_values: bool,
+    /// Describe so many differences of each table; all are counted
+    #[arg(long, value_name = "COUNT", default_value_t = 20, hide_short_help = true)]
+    differences: usize,
+    /// Begin anew where a verification was stopped
+    #[arg(long, hide_short_help = true)]
+    fresh: bool,
+    /// Write verify.json there, not into the newest run
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print the verification as JSON, instead of tables
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
+    #[command(flatten)]
+    access: AccessOptions,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LevelArgument {
+    /// Count rows and documents
+    Counts,
+    /// Compare a tenth of the rows of each table of over 1,000, and all of the others
+    Sample,
+    /// Compare every row with its document, field by field
+    Full,
+}
+
+impl From<LevelArgument> for Level {
+    fn from(level: LevelArgument) -> Self {
+        match level {
+            LevelArgument::Counts => Self::Counts,
+            LevelArgument::Sample => Self::Sample,
+            LevelArgument::Full => Self::Full,
+        }
+    }
+}
+
+/// A verification that can begin.
+struct Prepared {
+    verifier: Verifier,
+    folder: VerifyFolder,
+    feedback: Feedback,
+}
+
+pub(super) async fn main(arguments: Arguments) -> u8 {
+    let (config, _) = match arguments.project.read() {
+        Ok(read) => read,
+        Err(code) => return code,
+    };
+    let Prepared { verifier, folder, feedback } = match prepare(&arguments, &config).await {
+        Ok(prepared) => prepared,
+        Err(error) => return fail(&error, exit::of_setup(&error)),
+    };
+    let (verification, result) = verifier.run().await;
+    feedback.ended();
+    let mut code = match (&result, verification.verdict) {
+        (Err(error), _) => exit::of_run(error),
+        (Ok(()), Verdict::Same) => exit::OK,
+        (Ok(()), _) => exit::DIFFERENT,
+    };
+    let file = arguments.out.clone().unwrap_or_else(|| folder.file());
+    if let Err(error) = files::write_json(&file, &verification) {
+        code = fail(&error, exit::of_run(&error));
+    }
+    if arguments.json {
+        output::json(&serde_json::to_string_pretty(&verification).unwrap_or_default());
+    } else {
+        output::data(&text::text(&verification, output::width()));
+    }
+    output::note(&format!("verification: {}", file.display()));
+    if let Err(error) = &result {
+        output::failure(error);
+        if code == exit::INTERRUPTED {
+            output::note("the same command goes on where this one stopped");
+        }
+    }
+    code
+}
+
+/// Everything up to the first row: files, keys, both sides' checks, and the folder.
+async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepared> {
+    let project = &arguments.project;
+    let plan: Plan = files::read_current(&project.plan(), "migrate-plan")?;
+    let options = RunOptions {
+        max_rejects: None,
+        fail_fast: false,
+        json: arguments.json,
+        events: None,
+        quiet: arguments.quiet,
+        yes: true,
+        write_rate: None,
+        access: arguments.access,
+    };
+    let tool = concat!("migrate-verify ", env!("CARGO_PKG_VERSION"));
+    let sides = Sides::connect(tool, project, &options, config, &plan, true, false)?;
+    let (sink, probe) = (Arc::new(sides.convex()?), Arc::new(sides.convex_with_key()?));
+    signals::listen(sides.stop.clone());
+    signals::until_stopped(&sides.stop, async {
+        sides.source.check().await?;
+        refuse_drift(project, &plan, &*sides.source).await
+    })
+    .await?;
+    let folder = VerifyFolder::open(project.folder())?;
+    let Sides { source, observer, feedback, stop, .. } = sides;
+    let mut verifier = Verifier::new(plan.clone(), source, sink, probe, folder.path())
+        .tool(tool)
+        .level(arguments.level.into())
+        .exclusive(arguments.exclusive)
+        .show_values(arguments.show_values)
+        .differences(arguments.differences)
+        .fresh(arguments.fresh)
+        .observer(observer)
+        .with_stop(stop);
+    if let Some(seed) = arguments.seed {
+        verifier = verifier.seed(seed);
+    }
+    if !arguments.tables.is_empty() {
+        verifier = verifier.tables(arguments.tables.iter().cloned());
+    }
+    Ok(Prepared { verifier, folder, feedback })
+}

@@ -146,6 +146,20 @@ pub fn repository() -> PathBuf {
 /// # Errors
 /// When cargo fails.
 pub fn build_programs(profile: Profile) -> Result<PathBuf> {
+    build(profile, &["-p", "migrate-cli", "--bins"])
+}
+
+/// Builds an example of this package as the running program was built, and gives its path.
+///
+/// # Errors
+/// When cargo fails.
+pub fn build_example(name: &str) -> Result<PathBuf> {
+    let folder = build(Profile::Own, &["-p", "migrate-tests", "--example", name])?;
+    Ok(folder.join("examples").join(name))
+}
+
+/// Builds in the running program's target folder, and gives the folder of the profile.
+fn build(profile: Profile, what: &[&str]) -> Result<PathBuf> {
     let own = std::env::current_exe().map_err(|error| Error::new(format!("failed to find this program: {error}")))?;
     let mut folder = own.parent().unwrap_or(Path::new(".")).to_owned();
     if folder.file_name() == Some(OsStr::new("deps")) {
@@ -154,10 +168,7 @@ pub fn build_programs(profile: Profile) -> Result<PathBuf> {
     let target = folder.parent().unwrap_or(Path::new("."));
     let is_release = profile == Profile::Release || folder.ends_with("release");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(repository())
-        .args(["build", "--quiet", "-p", "migrate-cli", "--bins", "--target-dir"])
-        .arg(target);
+    cargo.current_dir(repository()).args(["build", "--quiet"]).args(what).arg("--target-dir").arg(target);
     if is_release {
         cargo.arg("--release");
     }
@@ -171,7 +182,7 @@ pub fn build_programs(profile: Profile) -> Result<PathBuf> {
     }
     match cargo.status() {
         Ok(status) if status.success() => Ok(target.join(if is_release { "release" } else { "debug" })),
-        Ok(status) => Err(Error::new(format!("failed to build the migrate programs: {status}"))),
+        Ok(status) => Err(Error::new(format!("failed to build {}: {status}", what.join(" ")))),
         Err(error) => Err(Error::new(format!("failed to start cargo: {error}"))),
     }
 }

@@ -7,7 +7,7 @@ mod json_lines;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use json_lines::JsonLines;
@@ -15,31 +15,10 @@ use migrate_core::names::SourceKey;
 use migrate_core::testing::{SourceFixture, check_source};
 use migrate_core::value::Value;
 use migrate_tests::local_stack::ConvexLocal;
-use migrate_tests::project::{Project, output, repository};
+use migrate_tests::project::{Project, build_example, output};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-
-/// Builds a program where this one's parts are, and gives its path.
-fn built(name: &str) -> PathBuf {
-    let own = std::env::current_exe().unwrap();
-    let folder = own.parent().unwrap().parent().unwrap();
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(repository()).args(["build", "--quiet", "-p", "migrate-tests", "--example", name]);
-    cargo.arg("--target-dir").arg(folder.parent().unwrap());
-    if folder.ends_with("release") {
-        cargo.arg("--release");
-    }
-    // As for the migrate programs: cargo's own variables would have dependencies built again.
-    for (name, _) in std::env::vars_os() {
-        let is_of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
-        if name.to_str().is_some_and(is_of_package) {
-            cargo.env_remove(name);
-        }
-    }
-    assert!(cargo.status().unwrap().success());
-    folder.join("examples").join(name)
-}
 
 /// A folder that the servers' user can read.
 fn folder() -> TempDir {
@@ -86,7 +65,7 @@ async fn a_folder_of_json_lines_becomes_documents() {
     let root = folder.path();
     write_rows(root);
     fs::write(root.join("migrate.toml"), "[tables.notes]\ncolumns.person.references = \"people\"\n").unwrap();
-    let program = tokio::task::spawn_blocking(|| built("embedding_source")).await.unwrap();
+    let program = tokio::task::spawn_blocking(|| build_example("embedding_source")).await.unwrap().unwrap();
     let step = |step: &str| {
         let mut command = Command::new(&program);
         command.arg(step).arg(root);
@@ -123,7 +102,7 @@ async fn no_address_arrives() {
         said(project.program(program, arguments)).await;
     }
     project.deploy().await.unwrap();
-    let program = tokio::task::spawn_blocking(|| built("embedding_transform")).await.unwrap();
+    let program = tokio::task::spawn_blocking(|| build_example("embedding_transform")).await.unwrap().unwrap();
     let convex = project.convex.as_ref().unwrap();
     let mut run = Command::new(program);
     run.arg("plan.json").current_dir(&root);

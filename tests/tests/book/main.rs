@@ -1,6 +1,7 @@
 //! The book in `docs`: what is generated is that of the code, what is shown works, and what is linked is there.
 //!
-//! `UPDATE_DOCS=1 cargo test -p migrate-tests --test book generated` writes the generated pages anew.
+//! `UPDATE_DOCS=1 cargo test -p migrate-tests --test book generated` writes the generated pages anew;
+//! `PAGE=rejects cargo test -p migrate-tests --test book tutorial` walks through one page only.
 
 mod blocks;
 mod embedding;

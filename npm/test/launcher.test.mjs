@@ -47,7 +47,9 @@ test("a program that a signal ends is told apart", () => {
 });
 
 test("a stop is passed on, and waited for", { timeout: 30_000 }, async () => {
-  const launcher = install("stops", "#!/bin/sh\ntrap 'echo finished; exit 5' TERM\necho ready\nwhile :; do sleep 0.05; done\n");
+  // Where the stop does not reach it, it ends by itself: a test that fails must not hang.
+  const waiting = "for turn in $(seq 400); do sleep 0.05; done; echo never stopped";
+  const launcher = install("stops", `#!/bin/sh\ntrap 'echo finished; exit 5' TERM\necho ready\n${waiting}\n`);
   const child = spawn(process.execPath, [launcher], { stdio: ["ignore", "pipe", "inherit"] });
   let said = "";
   const code = await new Promise((resolve) => {

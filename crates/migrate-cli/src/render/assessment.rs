@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::html::kit::units;
 use super::{BAD, BOLD, FAINT, GOOD, NOTICE, TEXT_WIDTH, paint, thousands};
-use crate::wrap;
+use crate::{printable, wrap};
 
 /// Columns of a table's name, where they fit.
 const LONGEST_NAME: usize = 40;
@@ -32,7 +32,11 @@ pub(crate) fn text(assessment: &Assessment, width: Option<usize>) -> String {
                 Some(setting) => format!("{} ({setting})", decision.remedy),
                 None => decision.remedy.clone(),
             };
-            lines.extend(wrap::words(&remedy, sentences.saturating_sub(4)).iter().map(|line| format!("    {line}")));
+            lines.extend(
+                wrap::words(&printable::line(&remedy), sentences.saturating_sub(4))
+                    .iter()
+                    .map(|line| format!("    {line}")),
+            );
         }
     }
     let others: Vec<String> = assessment
@@ -142,7 +146,7 @@ pub(crate) fn style(readiness: Readiness) -> Style {
 }
 
 fn bullet(text: &str, width: usize) -> Vec<String> {
-    let lines = wrap::words(text, width.saturating_sub(4));
+    let lines = wrap::words(&printable::line(text), width.saturating_sub(4));
     lines.iter().enumerate().map(|(at, line)| format!("{}{line}", if at == 0 { "  - " } else { "    " })).collect()
 }
 
@@ -154,7 +158,7 @@ pub(crate) fn moved(table: &TableAssessment) -> Option<&TableScan> {
 fn tables(assessment: &Assessment, width: Option<usize>) -> Vec<String> {
     let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), thousands);
     let of = |table: &TableAssessment| Line {
-        name: wrap::shorten(&table.table.to_string(), width.map_or(usize::MAX, |_| LONGEST_NAME)),
+        name: wrap::shorten(&printable::line(&table.table.to_string()), width.map_or(usize::MAX, |_| LONGEST_NAME)),
         readiness: table.readiness,
         cells: [
             number(table.rows),

@@ -4,10 +4,11 @@ use migrate_core::observe::TableStatus;
 use migrate_core::report::{CountDiff, Outcome, Pair, ReportDiff};
 use unicode_width::UnicodeWidthStr as _;
 
+use super::columns::as_markdown;
 use super::html::units;
 use super::notes::change_words;
 use super::thousands;
-use crate::wrap;
+use crate::{printable, wrap};
 
 /// Letters of a name that there is room for beside numbers.
 const NAME: usize = 40;
@@ -25,6 +26,9 @@ pub(crate) fn text(diff: &ReportDiff) -> String {
     let mut blocks = vec![verdict(diff)];
     for mut grid in grids(diff) {
         for row in &mut grid.rows {
+            for cell in row.iter_mut() {
+                *cell = printable::line(cell).into_owned();
+            }
             if let Some(name) = row.first_mut() {
                 *name = wrap::shorten(name, NAME);
             }
@@ -43,7 +47,7 @@ pub(crate) fn markdown(diff: &ReportDiff) -> String {
         lines.push(line(grid.heads.iter().map(|head| (*head).to_owned()).collect()));
         let rules = (0..grid.heads.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned());
         lines.push(line(rules.collect()));
-        lines.extend(grid.rows.iter().map(|row| line(row.iter().map(|cell| cell.replace('|', "\\|")).collect())));
+        lines.extend(grid.rows.iter().map(|row| line(row.iter().map(|cell| as_markdown(cell)).collect())));
         blocks.push(lines.join("\n"));
     }
     blocks.join("\n\n")

@@ -1,6 +1,7 @@
 //! A report as text, as Markdown and as an HTML page.
 
 pub(crate) mod assessment;
+mod columns;
 pub(crate) mod diff;
 mod grid;
 pub(crate) mod html;
@@ -42,7 +43,7 @@ pub(crate) fn text(report: &Report, width: Option<usize>) -> String {
 /// The same in Markdown, without limits of width, and why the run ended where it failed.
 pub(crate) fn markdown(report: &Report) -> String {
     let mut blocks = vec![verdict(report)];
-    blocks.extend(failure(report));
+    blocks.extend(failure(report).map(|why| columns::as_markdown(&why)));
     blocks.push(grid::markdown(report).join("\n"));
     let notes = notes::markdown(report);
     if !notes.is_empty() {

@@ -8,8 +8,9 @@ use migrate_core::observe::TableStatus;
 use migrate_core::record::RejectCode;
 use migrate_core::report::{CountReport, RejectReport, Report, TableReport};
 
+use super::columns::as_markdown;
 use super::{BAD, FAINT, NOTICE, PLAIN, left_behind, paint, thousands, total};
-use crate::wrap;
+use crate::{printable, wrap};
 
 /// All notes together; what does not go into them is in report.json.
 const MOST_LINES: usize = 10;
@@ -34,8 +35,11 @@ pub(super) fn text(report: &Report, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let all = notes(report);
     for (position, note) in all.iter().enumerate() {
-        let mut own = wrap::list(&note.lead, &note.places, room, LIST_LINES);
-        own.extend(wrap::words(&note.tail, room));
+        // What is measured is what the terminal shows.
+        let shown = |text: &String| printable::line(text).into_owned();
+        let places: Vec<String> = note.places.iter().map(shown).collect();
+        let mut own = wrap::list(&shown(&note.lead), &places, room, LIST_LINES);
+        own.extend(wrap::words(&shown(&note.tail), room));
         if lines.len() + own.len() > MOST_LINES {
             let rest = format!("{:LABEL_WIDTH$}and {} more notes in report.json", "", all.len() - position);
             lines.push(paint(FAINT, &rest));
@@ -55,7 +59,7 @@ pub(super) fn markdown(report: &Report) -> Vec<String> {
     let line = |note: Note| {
         let places = if note.places.is_empty() { String::new() } else { format!(" {}", note.places.join(", ")) };
         let tail = if note.tail.is_empty() { String::new() } else { format!("; {}", note.tail) };
-        format!("- **{}**: {}{places}{tail}", note.label, note.lead)
+        format!("- **{}**: {}", note.label, as_markdown(&format!("{}{places}{tail}", note.lead)))
     };
     notes(report).into_iter().map(line).collect()
 }

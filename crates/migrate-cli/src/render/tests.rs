@@ -213,6 +213,37 @@ fn narrow_terminals_get_what_there_is_room_for() {
     assert!(text.contains("ari_kn…ories"), "{text}");
 }
 
+/// Names are measured as a terminal shows them: a control character is six letters or more there.
+#[test]
+fn names_with_control_characters_do_not_shift_the_columns() {
+    let name = "new\nline\u{1b}[2J and\u{202e}back";
+    let mut hostile = rejecting(table("orders", 9), RejectCode::NotRepresentable, 2, "key\n\u{7}");
+    hostile.rejects[0].remedy = format!("mend {name}\n  and go on");
+    let mut report = report(Outcome::CompleteWithFindings, vec![hostile, table("lines", 1)]);
+    let first = report.tables.shift_remove("orders").unwrap();
+    report.tables.insert(name.to_owned(), first);
+    for width in [80, 200] {
+        let shown = plain(&report, Some(width));
+        let shown = crate::printable::text(&shown).into_owned();
+        let lines: Vec<&str> = shown.lines().collect();
+        let states: Vec<usize> = lines.iter().filter_map(|line| line.find("complete").filter(|at| *at > 40)).collect();
+        assert!(states.len() == 2 && states[0] == states[1], "{shown}");
+        assert!(lines.iter().all(|line| line.width() <= width), "{shown}");
+        assert!(shown.contains("\\u{1b}[2J"), "{shown}");
+    }
+    let markdown = markdown(&report);
+    assert!(markdown.lines().any(|line| line.starts_with("| new\\\\u{a}line")), "{markdown}");
+    assert!(!markdown.contains(['\u{1b}', '\u{202e}', '\u{7}']), "{markdown}");
+}
+
+#[test]
+fn markdown_takes_nothing_of_a_name_for_its_own() {
+    let mut report = report(Outcome::Complete, vec![table("orders", 1)]);
+    let row = report.tables.shift_remove("orders").unwrap();
+    report.tables.insert("<img src=x>|`*[a](b)".to_owned(), row);
+    assert!(markdown(&report).contains("| \\<img src=x>\\|\\`\\*\\[a](b) |"), "{}", markdown(&report));
+}
+
 #[test]
 fn colours_mark_what_wants_a_look() {
     assert_snapshot!("colours", text(&first_run(), Some(80)).replace('\u{1b}', "␛"));

@@ -378,8 +378,27 @@ async fn values_are_shown_only_where_they_are_asked_for(tampered: &Tampered<'_>)
     let shown = run(tampered.project, "migrate-verify", &["--show-values"], DIFFERENT).await;
     assert!(shown.contains("CANARY") && shown.contains(title), "{shown}");
     assert!(file().contains("CANARY"));
-    let mode = fs::metadata(project_run(tampered.project.folder())).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
+    let of_run = project_run(tampered.project.folder());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&of_run), 0o700);
+    // The run's report tells of the difference, and of no value, though verify.json has them now.
+    let page = fs::read_to_string(of_run.join("report.html")).unwrap();
+    let report = of_run.join("report.json").display().to_string();
+    let mut shown = vec![page];
+    for format in ["text", "markdown", "html"] {
+        shown.push(run(tampered.project, "migrate-report", &[&report, "--format", format], 0).await);
+    }
+    for shown in shown {
+        assert!(shown.contains(before["supabaseId"].as_str().unwrap()) && shown.contains("1 difference"), "{shown}");
+        assert!(!shown.contains("CANARY") && !shown.contains(title), "{shown}");
+    }
+    // Elsewhere, too, nobody else may read it; and the run's page stays as it is.
+    let elsewhere = tampered.project.folder().join("other/verified.json");
+    fs::remove_file(of_run.join("report.html")).unwrap();
+    let arguments = ["--show-values", "--out", "other/verified.json"];
+    run(tampered.project, "migrate-verify", &arguments, DIFFERENT).await;
+    assert!(fs::read_to_string(&elsewhere).unwrap().contains("CANARY") && !of_run.join("report.html").exists());
+    assert_eq!((mode(&elsewhere), mode(&of_run.join("verify.json"))), (0o600, 0o600));
     tampered.put("articles", Some(&id), &before).await;
 }
 

@@ -11,9 +11,13 @@ use migrate_core::plan::Plan;
 use migrate_core::reject::{Counted, Reject};
 use migrate_core::report::Report;
 use migrate_core::state::StateStore;
+use migrate_core::verify::Verification;
 use migrate_core::{Error, ErrorKind, Result};
 
-use crate::render;
+use crate::{files, output, render};
+
+const REPORT: &str = "report.json";
+const PAGE: &str = "report.html";
 
 /// A run folder that this process holds.
 pub(crate) struct RunFolder {
@@ -61,7 +65,7 @@ impl RunFolder {
         let lock = lock(&path)?;
         let folder = Self { path, _lock: lock };
         // SQLite gives the files beside it the rights of this one.
-        private_options()
+        files::private_options()
             .create(true)
             .append(true)
             .open(folder.state())
@@ -78,38 +82,20 @@ impl RunFolder {
     }
 
     pub(crate) fn report(&self) -> PathBuf {
-        self.path.join("report.json")
+        self.path.join(REPORT)
     }
 
     /// The report as a page.
     pub(crate) fn page(&self) -> PathBuf {
-        self.path.join("report.html")
+        self.path.join(PAGE)
     }
 
-    /// Writes the report and its page, each whole or not at all.
+    /// Writes the report and its page, each whole or not at all. A verification of an earlier state is on the page, which
+    /// says that it is one.
     pub(crate) fn write_report(&self, report: &Report) -> Result<()> {
-        let json = serde_json::to_string_pretty(report)
-            .map_err(|error| Error::new(ErrorKind::Unexpected, "write JSON").with_source(error))?;
-        self.write_private(&self.report(), &(json + "\n"))?;
-        self.write_private(&self.page(), &render::html::report(report)?)
-    }
-
-    fn write_private(&self, path: &Path, text: &str) -> Result<()> {
-        let mut partial = path.to_path_buf().into_os_string();
-        partial.push(".partial");
-        let partial = PathBuf::from(partial);
-        let written = || {
-            // Of a file that is there, the rights would stay as they are.
-            match fs::remove_file(&partial) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = private_file(&partial)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&partial, path)
-        };
-        written().map_err(|error| io_error("write the report", &self.path, error))
+        files::write_private(&self.report(), &files::to_json(report)?)?;
+        let verification = files::verification_beside(&self.report());
+        files::write_private(&self.page(), &render::html::report(report, verification.as_ref())?)
     }
 
     /// The file of a table's rejects.
@@ -140,7 +126,7 @@ impl RunFolder {
             after += u64::try_from(rejects.len()).unwrap_or(u64::MAX);
             if file.is_none() {
                 private_folder(&self.path.join("rejects"))?;
-                file = Some(BufWriter::new(private_file(&partial).map_err(failed)?));
+                file = Some(BufWriter::new(files::private_file(&partial).map_err(failed)?));
             }
             for reject in rejects {
                 let line = serde_json::to_string(&Reject { counted: Counted::default(), ..reject })
@@ -181,8 +167,22 @@ impl VerifyFolder {
         &self.path
     }
 
-    pub(crate) fn file(&self) -> PathBuf {
-        self.path.join("verify.json")
+    /// Writes the verification, and the page of the run's report anew: it shows what was verified.
+    pub(crate) fn write(&self, verification: &Verification) -> Result<PathBuf> {
+        let file = self.path.join(files::VERIFICATION);
+        files::write_private(&file, &files::to_json(verification)?)?;
+        let report = self.path.join(REPORT);
+        if report.exists() {
+            match files::report(&report) {
+                Ok(report) => {
+                    let page = render::html::report(&report, Some(verification))?;
+                    files::write_private(&self.path.join(PAGE), &page)?;
+                }
+                // The verification stands without a run's report.
+                Err(error) => output::note(&format!("{PAGE} stays as it is: failed to {error}")),
+            }
+        }
+        Ok(file)
     }
 }
 
@@ -245,18 +245,6 @@ impl RejectFiles {
         }
         name + ".jsonl"
     }
-}
-
-/// Options for a file that only its owner may open.
-fn private_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-fn private_file(path: &Path) -> std::io::Result<File> {
-    private_options().write(true).create(true).truncate(true).open(path)
 }
 
 /// The run folder that was made last; names are times, so the greatest name.

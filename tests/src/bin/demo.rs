@@ -1,5 +1,6 @@
 //! `cargo demo`: the example's migration on a local stack, command by command.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ async fn demo(scenario: Scenario) -> Result<(), Failure> {
     expect_no_change(&project)?;
     println!("\n# And nothing of that is taken on trust: every row is compared with its document.");
     step(&project, "migrate-verify", &["--quiet"], 0)?;
+    keep_verification(&project, &folder)?;
     println!("\nreport: {}", folder.join("report.html").display());
     Ok(())
 }
@@ -67,6 +69,15 @@ fn keep_report(project: &Project, folder: &Path) -> Result<(), Failure> {
         std::fs::copy(run.join(name), folder.join(name))?;
     }
     Ok(())
+}
+
+/// Puts the verification beside that report, and makes its page anew: what was verified is on it.
+fn keep_verification(project: &Project, folder: &Path) -> Result<(), Failure> {
+    std::fs::copy(project.newest_run()?.join("verify.json"), folder.join("verify.json"))?;
+    let page = File::create(folder.join("report.html"))?;
+    let report = folder.join("report.json").display().to_string();
+    let status = project.program("migrate-report", &[&report, "--format", "html"]).stdout(page).status()?;
+    if status.success() { Ok(()) } else { Err(format!("migrate-report ended with {status}").into()) }
 }
 
 fn step(project: &Project, name: &str, arguments: &[&str], code: i32) -> Result<(), Failure> {

@@ -1,11 +1,13 @@
 //! The report's page as a real browser shows it.
 
 mod reports;
+mod verifications;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use migrate_core::report::Report;
+use migrate_core::verify::Verification;
 use migrate_tests::browser::{Browser, Medium, View};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -22,12 +24,28 @@ const VIEWS: [View; 6] = [
 /// An A4 page between its margins, in CSS pixels.
 const PAPER: u32 = 700;
 
-const SECTIONS: [&str; 9] =
-    ["summary", "tables", "references", "rejects", "lossy", "absent", "timing", "left-behind", "settings"];
+const SECTIONS: [&str; 10] = [
+    "summary",
+    "tables",
+    "verification",
+    "references",
+    "rejects",
+    "lossy",
+    "absent",
+    "timing",
+    "left-behind",
+    "settings",
+];
 
 fn page(report: &Report) -> String {
     let text = serde_json::to_string(report).unwrap();
     let [.., page] = migrate_cli::testing::show_report(&text, None).unwrap();
+    page
+}
+
+fn verified_page(report: &Report, verification: &Verification) -> String {
+    let (report, verification) = (serde_json::to_string(report).unwrap(), serde_json::to_string(verification).unwrap());
+    let [.., page] = migrate_cli::testing::show_verified(&report, &verification, None).unwrap();
     page
 }
 
@@ -69,6 +87,51 @@ async fn every_section_is_there_and_can_be_read() {
         let file = written(&folder, &format!("{name}.html"), &page(&report));
         look(&mut browser, &file, name).await;
     }
+    for (name, report, verification) in verifications::all() {
+        let file = written(&folder, &format!("{name}.html"), &verified_page(&report, &verification));
+        look(&mut browser, &file, name).await;
+    }
+}
+
+#[tokio::test]
+async fn the_page_says_what_was_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut browser = Browser::start().await.unwrap();
+    let wide = View { width: 1400, medium: Medium::Light };
+    let (report, verification) = (reports::full(), verifications::different());
+    let file = written(&folder, "different.html", &verified_page(&report, &verification));
+    browser.open(&file, wide).await.unwrap();
+    let heads = texts(&mut browser, "#verification .card + .scroll thead th").await;
+    assert_eq!(
+        heads,
+        ["Table", "State", "Rows", "Rejected", "Skipped", "Documents", "Same", "Differ", "Missing", "Double"]
+    );
+    let rows = texts(&mut browser, "#verification .card + .scroll tbody tr").await;
+    assert_eq!(rows.len(), verification.tables.len());
+    assert!(rows.iter().any(|row| row == "peoplediffers52,0001,2079350,70150,6802011"), "{rows:?}");
+    assert!(rows.iter().any(|row| row == "order_linesnot yet––––––––"), "{rows:?}");
+    let found = texts(&mut browser, "#verification h3 + .scroll tbody tr").await;
+    let shown = |field: &str, expected: &str, found: &str| format!("valuekey 1{field}{expected}{found}");
+    assert!(found.contains(&shown("meta.tags[2]", "a string", "another string")), "{found:?}");
+    let all: usize = verification.tables.values().map(|table| table.differences.len()).sum();
+    assert_eq!(found.len(), all);
+    let kinds = texts(&mut browser, "#verification dl dt").await;
+    assert_eq!(kinds, ["missing", "duplicate", "value", "wrong_reference"]);
+    let whole = browser.evaluate("document.body.textContent").await.unwrap();
+    assert!(!whole.as_str().unwrap().contains(verifications::SECRET), "a value is on the page");
+    assert_eq!(texts(&mut browser, "nav a[href='#verification'] .note").await, ["22"]);
+    // What it does not prove is said: another plan, or another state than the report's.
+    let notes = |verification: &Verification| {
+        let page = verified_page(&reports::clean(), verification);
+        let told = ["of another plan", "began before the run had ended", "tables are not in it"];
+        told.map(|told| page.contains(told))
+    };
+    let (same, different) = (verifications::same(), verifications::different());
+    assert_eq!(notes(&same), [false, false, false]);
+    assert_eq!(notes(&Verification { plan_fingerprint: "another".to_owned(), ..same.clone() }), [true, false, false]);
+    let earlier = "2026-01-01T12:00:00.200Z".to_owned();
+    assert_eq!(notes(&Verification { timestamp: earlier, ..same.clone() }), [false, true, false]);
+    assert_eq!(notes(&Verification { tables: different.tables, ..same }), [false, false, true]);
 }
 
 #[tokio::test]
@@ -205,12 +268,12 @@ async fn names_with_markup_are_shown_and_do_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut browser = Browser::start().await.unwrap();
     let report = reports::hostile();
-    let file = written(&folder, "hostile.html", &page(&report));
+    let file = written(&folder, "hostile.html", &verified_page(&report, &verifications::hostile()));
     look(&mut browser, &file, "hostile").await;
     browser.open(&file, View { width: 1400, medium: Medium::Light }).await.unwrap();
-    let shown = texts(&mut browser, "#tables tbody th > bdi").await;
     let names: Vec<String> = report.tables.keys().map(|name| reports::visible(name)).collect();
-    assert_eq!(shown, names);
+    assert_eq!(texts(&mut browser, "#tables tbody th > bdi").await, names);
+    assert_eq!(texts(&mut browser, "#verification .card + .scroll tbody th > bdi").await, names);
     let isolated = browser.evaluate(
         "[...document.querySelectorAll('#tables tbody th bdi')].every(one => getComputedStyle(one).unicodeBidi === 'isolate')",
     );

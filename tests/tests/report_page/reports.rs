@@ -176,17 +176,20 @@ pub(crate) fn full() -> Report {
 }
 
 /// Names that are markup, that turn text around, or that cannot be seen.
+pub(crate) const HOSTILE_NAMES: [&str; 8] = [
+    "<img src=x onerror=\"alert(1)\">",
+    "\"'&</title></style><script>alert(2)</script>",
+    "javascript:alert(3)",
+    "שלום \u{202e}txt.exe\u{2066}",
+    "a\u{0}\u{7}\u{200b}b\nc\td",
+    "{{ 7 * 7 }}{% raw %}",
+    "x\" onmouseover=\"alert(4)",
+    "]]></svg><svg onload=alert(5)>",
+];
+
+/// Such names wherever a report has one.
 pub(crate) fn hostile() -> Report {
-    let names = [
-        "<img src=x onerror=\"alert(1)\">",
-        "\"'&</title></style><script>alert(2)</script>",
-        "javascript:alert(3)",
-        "שלום \u{202e}txt.exe\u{2066}",
-        "a\u{0}\u{7}\u{200b}b\nc\td",
-        "{{ 7 * 7 }}{% raw %}",
-        "x\" onmouseover=\"alert(4)",
-        "]]></svg><svg onload=alert(5)>",
-    ];
+    let names = HOSTILE_NAMES;
     let rows = |name: &str| {
         let key = format!("key {name}");
         table(
@@ -231,7 +234,7 @@ pub(crate) fn visible(name: &str) -> String {
 }
 
 /// A run without a finding, and without anything to tell beside.
-fn clean() -> Report {
+pub(crate) fn clean() -> Report {
     let more = json!({
         "plan": plan(&[("orders", "orders", 0, &[])], &[]),
         "timing": { "seconds": 0.2, "step_seconds": 0.25, "rows": [], "bytes": [], "retries": [], "spans": [] },

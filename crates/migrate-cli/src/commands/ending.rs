@@ -53,7 +53,7 @@ impl Ending {
         } else if self.json {
             output::json(&serde_json::to_string_pretty(&report).unwrap_or_default());
         } else {
-            output::data(&render::text(&report, output::width()));
+            output::data(&render::text(&report, None, output::width()));
         }
         if let Some((folder, rejects)) = written {
             output::note(&format!("report: {}", folder.page().display()));

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use migrate_core::report::{REPORT_VERSION, Report, ReportDiff};
+use migrate_core::report::{Report, ReportDiff};
 use migrate_core::{Error, ErrorKind, Result};
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// Shows the report of a run, or what changed between two
 ///
 /// migrate-run writes it to .migrate/<run>/report.json, and as a page to report.html beside it; the run is named by the
-/// time it began. The exit code says whether the report could be shown, not what is in it.
+/// time it began. What migrate-verify found is shown with it, from the verify.json beside it. The exit code says whether the report could be shown, not what is in it.
 #[derive(Debug, Parser)]
 #[command(name = "migrate-report", version = VERSION, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -76,12 +76,12 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
     let (look, shown) = match (&arguments.command, &arguments.file) {
         (Some(Command::Diff { before, after, look }), _) => {
             look.output.apply();
-            let both = read(before).and_then(|before| Ok((before, read(after)?)));
+            let both = files::report(before).and_then(|before| Ok((before, files::report(after)?)));
             (look, both.and_then(|(before, after)| show_diff(&ReportDiff::of(&before, &after), look.format)))
         }
         (None, Some(file)) => {
             arguments.look.output.apply();
-            (&arguments.look, read(file).and_then(|report| show(&report, arguments.look.format)))
+            (&arguments.look, files::report(file).and_then(|report| show(&report, file, arguments.look.format)))
         }
         (None, None) => return exit::USAGE,
     };
@@ -94,26 +94,18 @@ pub(super) fn main(arguments: &Arguments) -> u8 {
     exit::OK
 }
 
-/// A report of this version, or of an earlier one.
-fn read(file: &Path) -> Result<Report> {
-    let report: Report = files::read_json(file, "migrate-run")?;
-    if report.version <= REPORT_VERSION {
-        return Ok(report);
-    }
-    let message = format!("read a report of format {}; this program knows {REPORT_VERSION}", report.version);
-    Err(Error::new(ErrorKind::Config, message)
-        .with_context("file", file.display())
-        .with_remedy("use the version of the program that wrote it"))
-}
-
-fn show(report: &Report, format: Format) -> Result<String> {
+/// The report with the verification beside its file; as JSON it is that file alone.
+fn show(report: &Report, file: &Path, format: Format) -> Result<String> {
+    let verification = || files::verification_beside(file);
     match format {
         Format::Text => {
-            let shown = [render::text(report, output::width())].into_iter().chain(render::failure(report));
+            let shown = [render::text(report, verification().as_ref(), output::width())]
+                .into_iter()
+                .chain(render::failure(report));
             Ok(shown.collect::<Vec<_>>().join("\n"))
         }
-        Format::Markdown => Ok(render::markdown(report)),
-        Format::Html => render::html::report(report),
+        Format::Markdown => Ok(render::markdown(report, verification().as_ref())),
+        Format::Html => render::html::report(report, verification().as_ref()),
         Format::Json => json(report),
     }
 }

@@ -9,9 +9,11 @@ pub(crate) mod left_behind;
 mod notes;
 #[cfg(test)]
 mod tests;
+pub(crate) mod verification;
 
 use anstyle::{AnsiColor, Style};
 use migrate_core::report::{Outcome, Report};
+use migrate_core::verify::Verification;
 
 use crate::wrap;
 
@@ -25,8 +27,9 @@ pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const FAINT: Style = Style::new().dimmed();
 const PLAIN: Style = Style::new();
 
-/// Tables, notes and verdict, with the codes of colours. Without a terminal's width no column is left out.
-pub(crate) fn text(report: &Report, width: Option<usize>) -> String {
+/// Tables, notes and verdict, and what was verified of it, with the codes of colours. Without a terminal's width no
+/// column is left out.
+pub(crate) fn text(report: &Report, verification: Option<&Verification>, width: Option<usize>) -> String {
     let sentences = width.unwrap_or(TEXT_WIDTH);
     let mut lines = grid::text(report, width);
     let notes = notes::text(report, sentences);
@@ -37,11 +40,15 @@ pub(crate) fn text(report: &Report, width: Option<usize>) -> String {
     lines.push(String::new());
     let style = outcome_style(report.outcome);
     lines.extend(wrap::words(&verdict(report), sentences).iter().map(|line| paint(style, line)));
+    if let Some(verification) = verification {
+        lines.push(String::new());
+        lines.push(verification::of_report(verification, report, width));
+    }
     lines.join("\n")
 }
 
 /// The same in Markdown, without limits of width, and why the run ended where it failed.
-pub(crate) fn markdown(report: &Report) -> String {
+pub(crate) fn markdown(report: &Report, verification: Option<&Verification>) -> String {
     let mut blocks = vec![verdict(report)];
     blocks.extend(failure(report).map(|why| columns::as_markdown(&why)));
     blocks.push(grid::markdown(report).join("\n"));
@@ -49,7 +56,14 @@ pub(crate) fn markdown(report: &Report) -> String {
     if !notes.is_empty() {
         blocks.push(notes.join("\n"));
     }
+    blocks.extend(verification.map(|verification| verification::markdown(verification, report)));
     blocks.join("\n\n")
+}
+
+/// A time as people read it; as it is, where it is none.
+fn moment(timestamp: &str) -> String {
+    let read: Option<jiff::Timestamp> = timestamp.parse().ok();
+    read.map_or_else(|| timestamp.to_owned(), |time| time.strftime("%-d %B %Y, %H:%M:%S UTC").to_string())
 }
 
 /// Why the run ended before its end.

@@ -6,9 +6,12 @@ use migrate_core::record::RejectCode;
 use migrate_core::report::{
     CountReport, Outcome, REPORT_VERSION, RejectReport, Report, ReportDiff, ReportTotals, RunCounts, TableReport,
 };
+use migrate_core::verify::{
+    Difference, DifferenceKind, Level, TableVerification, VERIFICATION_VERSION, Values, Verdict, Verification,
+};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{diff, failure, html, markdown, text, thousands};
+use super::{diff, failure, html, markdown, text, thousands, verification};
 
 /// A table of which all rows are new.
 fn table(name: &str, rows: u64) -> TableReport {
@@ -172,7 +175,7 @@ fn trouble() -> Report {
 
 /// The text without colours. No line is wider than asked for.
 fn plain(report: &Report, width: Option<usize>) -> String {
-    let text = strip_str(&text(report, width)).to_string();
+    let text = strip_str(&text(report, None, width)).to_string();
     for line in text.lines() {
         assert!(width.is_none_or(|width| line.width() <= width), "too wide: {line}");
         assert_eq!(line.trim_end(), line, "spaces at the end");
@@ -209,7 +212,7 @@ fn the_counts_of_earlier_runs_are_told_apart() {
 
 #[test]
 fn narrow_terminals_get_what_there_is_room_for() {
-    let text = strip_str(&text(&first_run(), Some(30))).to_string();
+    let text = strip_str(&text(&first_run(), None, Some(30))).to_string();
     assert!(text.contains("ari_kn…ories"), "{text}");
 }
 
@@ -231,7 +234,7 @@ fn names_with_control_characters_do_not_shift_the_columns() {
         assert!(lines.iter().all(|line| line.width() <= width), "{shown}");
         assert!(shown.contains("\\u{1b}[2J"), "{shown}");
     }
-    let markdown = markdown(&report);
+    let markdown = markdown(&report, None);
     assert!(markdown.lines().any(|line| line.starts_with("| new\\\\u{a}line")), "{markdown}");
     assert!(!markdown.contains(['\u{1b}', '\u{202e}', '\u{7}']), "{markdown}");
 }
@@ -241,19 +244,79 @@ fn markdown_takes_nothing_of_a_name_for_its_own() {
     let mut report = report(Outcome::Complete, vec![table("orders", 1)]);
     let row = report.tables.shift_remove("orders").unwrap();
     report.tables.insert("<img src=x>|`*[a](b)".to_owned(), row);
-    assert!(markdown(&report).contains("| \\<img src=x>\\|\\`\\*\\[a](b) |"), "{}", markdown(&report));
+    assert!(markdown(&report, None).contains("| \\<img src=x>\\|\\`\\*\\[a](b) |"), "{}", markdown(&report, None));
 }
 
 #[test]
 fn colours_mark_what_wants_a_look() {
-    assert_snapshot!("colours", text(&first_run(), Some(80)).replace('\u{1b}', "␛"));
+    assert_snapshot!("colours", text(&first_run(), None, Some(80)).replace('\u{1b}', "␛"));
 }
 
 #[test]
 fn markdown_has_everything() {
-    assert_snapshot!("first_run_markdown", markdown(&first_run()));
-    assert_snapshot!("trouble_markdown", markdown(&trouble()));
+    assert_snapshot!("first_run_markdown", markdown(&first_run(), None));
+    assert_snapshot!("trouble_markdown", markdown(&trouble(), None));
     assert_eq!(failure(&first_run()), None);
+}
+
+/// Of the first run: with a difference, and a table that was left out.
+fn verified() -> Verification {
+    let value = Values { expected: "a secret".to_owned(), found: "another secret".to_owned() };
+    let difference = Difference {
+        kind: DifferenceKind::Kind,
+        key: Some(SourceKey::new("05c5685d-8dad-41e7-b994-b475fc2d2845")),
+        id: None,
+        field: Some("meta.tags[2]\u{7}".to_owned()),
+        expected: "null".to_owned(),
+        found: "absent".to_owned(),
+        values: Some(value),
+    };
+    let of = |row: &TableReport| TableVerification {
+        is_compared: true,
+        source: row.source,
+        expected: row.migrated,
+        rejected: row.rejected,
+        documents: row.migrated,
+        same: row.migrated,
+        ..TableVerification::of(row.table.clone())
+    };
+    let mut verified = Verification {
+        version: VERIFICATION_VERSION,
+        tool: "migrate-verify 0.0.0".to_owned(),
+        timestamp: "2026-01-01T12:00:12.5Z".to_owned(),
+        plan_fingerprint: "0".repeat(64),
+        level: Level::Full,
+        resumed: false,
+        seed: None,
+        verdict: Verdict::Different,
+        error: None,
+        tables: first_run().tables.iter().map(|(name, row)| (name.clone(), of(row))).collect(),
+        not_compared: vec!["ari_payments: fields outside the plan".to_owned()],
+        duration_seconds: 3,
+    };
+    verified.tables.shift_remove("webinars");
+    let payments = verified.tables.get_mut("ari_payments").unwrap();
+    (payments.same, payments.differing) = (payments.same - 1, 1);
+    payments.differences.push(difference);
+    verified
+}
+
+#[test]
+fn what_was_verified_stands_below_the_run() {
+    let (report, verified) = (first_run(), verified());
+    let shown = strip_str(&text(&report, Some(&verified), Some(80))).to_string();
+    assert!(shown.lines().all(|line| line.width() <= 80), "{shown}");
+    assert_snapshot!("verified_80", shown);
+    assert_snapshot!("verified_markdown", markdown(&report, Some(&verified)));
+    // Values are shown by migrate-verify alone.
+    assert!(verification::text(&verified, None).contains("another secret"));
+    assert!(!shown.contains("secret") && !markdown(&report, Some(&verified)).contains("secret"));
+    let mut same = verified;
+    same.verdict = Verdict::Same;
+    for table in same.tables.values_mut() {
+        (table.differing, table.differences) = (0, Vec::new());
+    }
+    assert_snapshot!("verified_same", strip_str(&text(&report, Some(&same), None)).to_string());
 }
 
 #[test]

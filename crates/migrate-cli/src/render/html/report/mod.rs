@@ -3,35 +3,37 @@
 mod findings;
 mod tables;
 mod throughput;
+mod verification;
 
 use migrate_core::Result;
 use migrate_core::plan::{LegacyIds, WriteMethod};
 use migrate_core::report::{Outcome, PlanReport, Report, SourceReport};
+use migrate_core::verify::Verification;
 use minijinja::value::Serde;
 use minijinja::{Value, context};
 
 use super::kit::{self, Tone};
-use crate::render::{left_behind, outcome_words};
+use crate::render::{left_behind, moment, outcome_words};
 
 const PAGE: &str = include_str!("report.html");
 
 /// Letters of a fingerprint that people compare.
 const SHORT_FINGERPRINT: usize = 12;
 
-/// The page of a report.
+/// The page of a report, and of what was verified of it.
 ///
 /// # Errors
 /// `Unexpected` where the page's template is wrong.
-pub(crate) fn page(report: &Report) -> Result<String> {
+pub(crate) fn page(report: &Report, verification: Option<&Verification>) -> Result<String> {
     let findings = findings::Findings::of(report);
     let source = report.source.as_ref().map(left_behind);
-    let sections = sections(report, &findings);
+    let sections = sections(report, &findings, verification);
     let values = context! {
         title => "Migration report",
         sections,
         tool => report.tool.clone(),
         timestamp => report.timestamp.clone(),
-        began => began(report),
+        began => moment(&report.timestamp),
         dry_run => report.dry_run,
         fingerprint => report.plan_fingerprint.chars().take(SHORT_FINGERPRINT).collect::<String>(),
         outcome => outcome_words(report.outcome),
@@ -48,6 +50,7 @@ pub(crate) fn page(report: &Report) -> Result<String> {
         graph => tables::graph(report),
         alone => tables::alone(report),
         has_plan => report.plan.is_some(),
+        verified => verification.map(|verification| verification::values(verification, report)),
         rejects => findings.rejects,
         unlinked => findings.unlinked,
         changes => findings.changes,
@@ -63,20 +66,17 @@ pub(crate) fn page(report: &Report) -> Result<String> {
 }
 
 /// The page's sections, for its navigation. The ids are the template's.
-fn sections(report: &Report, findings: &findings::Findings) -> Vec<Value> {
+fn sections(report: &Report, findings: &findings::Findings, verification: Option<&Verification>) -> Vec<Value> {
     let left = report.source.as_ref().map_or(0, |source| source.left_behind.len());
-    let count = |count: usize| if count == 0 { String::new() } else { crate::render::thousands(count as u64) };
-    let rejected = report.totals.rejected;
+    let shown = |number: u64| if number == 0 { String::new() } else { crate::render::thousands(number) };
+    let count = |count: usize| shown(count as u64);
+    let differences = shown(verification.map_or(0, verification::found));
     let entries = [
         ("summary", "Summary", String::new(), Tone::Plain),
         ("tables", "Tables", count(report.tables.len()), Tone::Plain),
+        ("verification", "Verification", differences, Tone::Bad),
         ("references", "References", String::new(), Tone::Plain),
-        (
-            "rejects",
-            "Rejected rows",
-            if rejected == 0 { String::new() } else { crate::render::thousands(rejected) },
-            Tone::Notice,
-        ),
+        ("rejects", "Rejected rows", shown(report.totals.rejected), Tone::Notice),
         ("lossy", "Lossy edits", count(findings.changes.len()), Tone::Plain),
         ("absent", "Absent tables", count(findings.absent.len()), Tone::Bad),
         ("timing", "Time and throughput", String::new(), Tone::Plain),
@@ -92,12 +92,6 @@ fn outcome_tone(outcome: Outcome) -> Tone {
         Outcome::CompleteWithFindings | Outcome::Interrupted => Tone::Notice,
         Outcome::Failed => Tone::Bad,
     }
-}
-
-/// When it began, in a form that people read.
-fn began(report: &Report) -> String {
-    let read: Option<jiff::Timestamp> = report.timestamp.parse().ok();
-    read.map_or_else(|| report.timestamp.clone(), |time| time.strftime("%-d %B %Y, %H:%M:%S UTC").to_string())
 }
 
 /// How long it took; of an old report to the second.

@@ -1,21 +1,19 @@
 //! `migrate-verify`: source against sink.
 
-mod text;
-
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
 use migrate_core::names::TableName;
 use migrate_core::plan::{MigrateConfig, Plan};
-use migrate_core::verify::{Level, Verdict, Verifier};
+use migrate_core::verify::{Level, Verdict, Verification, Verifier};
 use migrate_core::{Result, Source as _};
 
 use super::sides::{RunOptions, Sides, refuse_drift};
 use super::{AccessOptions, ProjectArguments, fail, help};
 use crate::feedback::Feedback;
 use crate::run_folder::VerifyFolder;
-use crate::{VERSION, exit, files, output, signals};
+use crate::{VERSION, exit, files, output, render, signals};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-verify", "compare every row"),
@@ -35,8 +33,8 @@ const CODES: &[u8] = &[exit::OK, exit::UNEXPECTED, exit::USAGE, exit::SETUP, exi
 /// have exactly one document with exactly these values; every reference must lead to the document of its row. Rows that
 /// the plan rejects or leaves out are found to be so anew; they are counted, and are no differences.
 ///
-/// It writes nothing but verify.json, in the newest run's folder. It is for a migration at its end: rows or documents
-/// that change meanwhile are differences, and so are legacy ids that were scrubbed. A verification that was stopped goes
+/// It writes nothing but verify.json, in the newest run's folder, and what it found into that run's report.html. It is for
+/// a migration at its end: rows or documents that change meanwhile are differences, and so are legacy ids that were scrubbed. A verification that was stopped goes
 /// on at the tables that it had not compared.
 ///
 /// Needs the settings of migrate-run; the key must be allowed to read data (deployment:data:view). With public functions,
@@ -71,7 +69,7 @@ pub(super) struct Arguments {
     /// Begin anew where a verification was stopped
     #[arg(long, hide_short_help = true)]
     fresh: bool,
-    /// Write verify.json there, not into the newest run
+    /// Write verify.json there, not into the newest run and its page
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Print the verification as JSON, instead of tables
@@ -127,16 +125,19 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         (Ok(()), Verdict::Same) => exit::OK,
         (Ok(()), _) => exit::DIFFERENT,
     };
-    let file = arguments.out.clone().unwrap_or_else(|| folder.file());
-    if let Err(error) = files::write_json(&file, &verification) {
-        code = fail(&error, exit::of_run(&error));
-    }
+    let written = match &arguments.out {
+        Some(file) => write(file, &verification).map(|()| file.clone()),
+        None => folder.write(&verification),
+    };
     if arguments.json {
         output::json(&serde_json::to_string_pretty(&verification).unwrap_or_default());
     } else {
-        output::data(&text::text(&verification, output::width()));
+        output::data(&render::verification::text(&verification, output::width()));
     }
-    output::note(&format!("verification: {}", file.display()));
+    match written {
+        Ok(file) => output::note(&format!("verification: {}", file.display())),
+        Err(error) => code = fail(&error, exit::of_run(&error)),
+    }
     if let Err(error) = &result {
         output::failure(error);
         if code == exit::INTERRUPTED {
@@ -144,6 +145,12 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         }
     }
     code
+}
+
+/// Writes verify.json where it was asked for.
+fn write(file: &Path, verification: &Verification) -> Result<()> {
+    files::make_folder_of(file)?;
+    files::write_private(file, &files::to_json(verification)?)
 }
 
 /// Everything up to the first row: files, keys, both sides' checks, and the folder.

@@ -19,7 +19,7 @@ pub(super) fn values(verification: &Verification, report: &Report) -> Value {
     let doubts = doubts(verification, report);
     let (tone, state) = match verification.verdict {
         Verdict::Same if doubts.is_empty() => (Tone::Good, "no difference"),
-        Verdict::Same => (Tone::Notice, "no difference"),
+        Verdict::Same => (Tone::Notice, "no difference, with a note"),
         Verdict::Different => (Tone::Bad, "differs"),
         Verdict::Interrupted => (Tone::Notice, "interrupted"),
         Verdict::Failed => (Tone::Bad, "failed"),

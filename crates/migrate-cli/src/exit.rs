@@ -1,6 +1,6 @@
 //! Exit codes, the same for every command.
 
-use migrate_core::{Error, ErrorKind};
+use migrate_core::{Disposition, Error, ErrorKind};
 
 /// Everything went well.
 pub const OK: u8 = 0;
@@ -38,7 +38,8 @@ pub fn of_setup(error: &Error) -> u8 {
         kind if kind.is_setup() => SETUP,
         ErrorKind::Unconfirmed => USAGE,
         ErrorKind::Interrupted => INTERRUPTED,
-        ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::UnknownOutcome => SETUP,
+        // Nothing has begun that could go on: the other side is to be looked at first.
+        kind if kind.disposition() == Disposition::Retry => SETUP,
         _ => UNEXPECTED,
     }
 }
@@ -49,12 +50,32 @@ pub fn of_run(error: &Error) -> u8 {
     match error.kind() {
         kind if kind.is_setup() => SETUP,
         ErrorKind::TooManyRejects => FINDINGS,
-        ErrorKind::Interrupted
-        | ErrorKind::Unreachable
-        | ErrorKind::RateLimited
-        | ErrorKind::Unavailable
-        | ErrorKind::TimedOut
-        | ErrorKind::UnknownOutcome => INTERRUPTED,
+        ErrorKind::Interrupted => INTERRUPTED,
+        kind if kind.disposition() == Disposition::Retry => INTERRUPTED,
         _ => UNEXPECTED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use migrate_core::error::ERROR_KINDS;
+
+    use super::*;
+
+    #[test]
+    fn what_waiting_mends_is_never_unexpected() {
+        for &(kind, code, disposition, is_setup) in ERROR_KINDS {
+            let error = Error::new(kind, "go on");
+            let codes = (of_setup(&error), of_run(&error));
+            match disposition {
+                Disposition::Retry => assert_eq!(codes, (SETUP, INTERRUPTED), "{code}"),
+                _ if is_setup => assert_eq!(codes, (SETUP, SETUP), "{code}"),
+                _ => assert!(codes.0 != SETUP && codes.1 != SETUP, "{code}: {codes:?}"),
+            }
+        }
+        let codes = |kind| (of_setup(&Error::new(kind, "go on")), of_run(&Error::new(kind, "go on")));
+        assert_eq!(codes(ErrorKind::Interrupted), (INTERRUPTED, INTERRUPTED));
+        assert_eq!(codes(ErrorKind::TooManyRejects), (UNEXPECTED, FINDINGS));
+        assert_eq!(codes(ErrorKind::Unexpected), (UNEXPECTED, UNEXPECTED));
     }
 }

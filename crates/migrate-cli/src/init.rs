@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use migrate_core::catalog::{Catalog, TableSchema, TableState};
-use migrate_core::names::DEFAULT_SCHEMA;
-use migrate_core::plan::{MigrateConfig, Plan, PlanIssue, SinkRules, build_plan, column_fate};
+use migrate_core::names::{DEFAULT_SCHEMA, TableName};
+use migrate_core::plan::{MigrateConfig, Plan, PlanIssue, SinkRules, build_plan, column_fate, table_entry};
 
 /// The configuration's text, with every default in a comment. A plan can be made of it as it is: a table that cannot be
 /// planned without a decision is left out, with the reason and the remedy beside it.
@@ -12,19 +12,23 @@ use migrate_core::plan::{MigrateConfig, Plan, PlanIssue, SinkRules, build_plan, 
 pub(crate) fn first_config(catalog: &Catalog, schemas: &[String], rules: &SinkRules) -> String {
     let is_readable =
         |table: &&TableSchema| matches!(table.state, TableState::Present | TableState::Empty) && !table.kind.is_view();
-    let mut included: Vec<String> =
-        catalog.tables.iter().filter(is_readable).map(|table| table.name.to_string()).collect();
-    let mut left_out: Vec<(String, PlanIssue)> = Vec::new();
+    let mut included: Vec<TableName> =
+        catalog.tables.iter().filter(is_readable).map(|table| table.name.clone()).collect();
+    let mut left_out: Vec<(TableName, PlanIssue)> = Vec::new();
     let plan = loop {
-        let config = MigrateConfig { include: Some(included.clone()), ..MigrateConfig::default() };
+        let entries = included.iter().map(table_entry).collect();
+        let config = MigrateConfig { include: Some(entries), ..MigrateConfig::default() };
         match build_plan(&config, catalog, rules) {
             Ok(plan) => break Some(plan),
             Err(issues) => {
                 let before = included.len();
                 for issue in issues {
                     // An issue is about the table in its path; the last one listed is as good as any where it names none.
-                    let named = issue.path.get(1).filter(|name| included.contains(name)).cloned();
-                    let Some(table) = named else { continue };
+                    let place = issue.path.get(1);
+                    let is_named = |table: &&TableName| {
+                        place.is_some_and(|place| *place == table.to_string() || *place == table_entry(table))
+                    };
+                    let Some(table) = included.iter().find(is_named).cloned() else { continue };
                     included.retain(|name| *name != table);
                     left_out.push((table, issue));
                 }
@@ -40,8 +44,8 @@ pub(crate) fn first_config(catalog: &Catalog, schemas: &[String], rules: &SinkRu
 fn write(
     catalog: &Catalog,
     schemas: &[String],
-    included: &[String],
-    left_out: &[(String, PlanIssue)],
+    included: &[TableName],
+    left_out: &[(TableName, PlanIssue)],
     plan: Option<&Plan>,
 ) -> String {
     let mut text = String::new();
@@ -60,11 +64,11 @@ fn write(
     line("");
     line("# Tables to migrate, by name or by pattern such as \"shop_*\".");
     line("include = [");
-    for name in included {
-        line(&format!("  {},", quoted(name)));
+    for table in included {
+        line(&format!("  {},", quoted(&table_entry(table))));
     }
-    for (name, issue) in left_out {
-        line(&format!("  # {}: {}", one_line(name), one_line(&issue.message)));
+    for (table, issue) in left_out {
+        line(&format!("  # {}: {}", one_line(&table.to_string()), one_line(&issue.message)));
         if let Some(remedy) = &issue.remedy {
             line(&format!("  #   {}", one_line(remedy)));
         }
@@ -101,7 +105,7 @@ fn write(
     line("# [[types]]");
     line("# from = \"numeric*\"");
     line("# to = \"number\"");
-    for table in catalog.tables.iter().filter(|table| included.contains(&table.name.to_string())) {
+    for table in catalog.tables.iter().filter(|table| included.contains(&table.name)) {
         line("");
         let rows = table.rows.map_or_else(|| "rows not counted".to_owned(), |rows| format!("{rows} rows"));
         line(&format!("[tables.{}] # {rows}", key(&table.name.to_string())));
@@ -184,19 +188,26 @@ mod tests {
             table.columns[1].nullable = false;
             table.foreign_keys = vec![ForeignKey::single(column.into(), parent.parse().unwrap(), "id".into())];
         }
+        // Signs of a pattern in a name are no pattern: none of these takes another's row, or matches nothing.
+        let signs = ["s*", "s[a]", "s{a,b}", "s?", "[", "s\\*", "s\\", "sa"];
+        let of_sign = |name: &str| table(name, &["id"], &[("id", ScalarKind::Int8)]);
         let catalog = Catalog {
             version: migrate_core::catalog::CATALOG_VERSION,
             origin: "a test".to_owned(),
             unknown: Vec::new(),
             differences: Vec::new(),
-            tables: vec![parents, chicken, egg],
+            tables: [vec![parents, chicken, egg], signs.map(of_sign).to_vec()].concat(),
             inventory: Vec::new(),
         };
         let text = first_config(&catalog, &["public".to_owned()], &SinkRules::default());
         let config = read_config("migrate.toml", &text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let plan =
             build_plan(&config, &catalog, &SinkRules::default()).unwrap_or_else(|issues| panic!("{issues:?}\n{text}"));
-        assert_eq!(plan.tables.len(), 2, "one of a cycle that cannot be cut is left out:\n{text}");
+        assert_eq!(plan.tables.len(), 2 + signs.len(), "one of a cycle that cannot be cut is left out:\n{text}");
+        let entry = table_entry(&"s*".parse().unwrap());
+        let only = MigrateConfig { include: Some(vec![entry]), ..MigrateConfig::default() };
+        let plan = build_plan(&only, &catalog, &SinkRules::default()).unwrap_or_else(|issues| panic!("{issues:?}"));
+        assert!(plan.tables.iter().map(|table| table.source.name()).eq(["s*"]), "{plan:?}");
         assert!(text.contains("form a cycle"), "{text}");
     }
 }

@@ -131,7 +131,11 @@ pub const REJECT_REMEDIES: &[(RejectCode, &str, &str)] = &[
     (RejectCode::ReferenceUnlinked, "reference_unlinked", "bring the parent into the sink, then: migrate-replay"),
     (RejectCode::DocumentTooLarge, "document_too_large", "plan split_off for a large column, or drop it"),
     (RejectCode::TooManyFields, "too_many_fields", "plan type = \"json_text\" for the column"),
-    (RejectCode::ArrayTooLong, "array_too_long", "plan type = \"json_text\" for the column"),
+    (
+        RejectCode::ArrayTooLong,
+        "array_too_long",
+        "plan type = \"json_text\" for a JSON column; shorten an array at the source, or plan drop = true for its column",
+    ),
     (RejectCode::TooDeep, "too_deep", "plan type = \"json_text\" for the column"),
     (RejectCode::FieldNameInvalid, "field_name_invalid", "plan type = \"json_text\" for the column, or rename it"),
     (RejectCode::SinkRefused, "sink_refused", "see the message; the sink's own schema or function refused the record"),

@@ -13,7 +13,7 @@ use crate::catalog::{Catalog, Column, RowKey, ScalarKind, TableSchema, TableStat
 use crate::names::{FieldName, TableName};
 use crate::plan::{
     Cast, Conversion, MigrateConfig, Plan, PlanField, PlanIssue, PlanReference, PlanTable, SinkRules, build_plan,
-    column_fate, is_pattern, pattern,
+    column_fate, is_pattern, pattern, table_entry,
 };
 
 /// The plan of all that can be planned, and what stands in the way of the rest.
@@ -282,18 +282,13 @@ fn tables_of<'a>(issue: &PlanIssue, catalog: &'a Catalog) -> impl Iterator<Item 
 
 /// Takes a table out of a configuration, however it came into it.
 fn leave_out(config: &mut MigrateConfig, catalog: &Catalog, table: &TableName) {
-    let text = table.to_string();
+    let (text, entry) = (table.to_string(), table_entry(table));
     config.tables.remove(table);
     if let Some(include) = &mut config.include {
-        include.retain(|entry| *entry != text);
+        include.retain(|listed| *listed != text && *listed != entry);
     }
     if catalog.table(table).is_some_and(|schema| !schema.kind.is_view()) {
-        // A name may have the signs of a pattern in it.
-        let escaped = text.chars().flat_map(|char| {
-            let sign = matches!(char, '*' | '?' | '[' | ']' | '{' | '}' | '\\' | '!' | ',').then_some('\\');
-            sign.into_iter().chain([char])
-        });
-        config.exclude.push(if is_pattern(&text) { escaped.collect() } else { text });
+        config.exclude.push(entry);
     }
 }
 

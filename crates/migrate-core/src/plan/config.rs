@@ -43,6 +43,20 @@ pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?', '[', '{'])
 }
 
+/// The entry of `include` or `exclude` that names this table and no other: signs of a pattern in its name are escaped.
+#[must_use]
+pub fn table_entry(table: &TableName) -> String {
+    let text = table.to_string();
+    if !is_pattern(&text) {
+        return text;
+    }
+    let escaped = text.chars().flat_map(|char| {
+        let sign = matches!(char, '*' | '?' | '[' | ']' | '{' | '}' | '\\' | '!' | ',').then_some('\\');
+        sign.into_iter().chain([char])
+    });
+    escaped.collect()
+}
+
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     match usize::deserialize(deserializer)? {
         0 => Err(serde::de::Error::custom("it must be at least 1")),

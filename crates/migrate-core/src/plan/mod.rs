@@ -23,7 +23,7 @@ pub(crate) use config::is_pattern;
 pub use config::{
     Access, AdoptConfig, ColumnConfig, ComputedType, ConvexConfig, Defaults, FieldConfig, IndexChoice, JsonKeys,
     MigrateConfig, NameStyle, NullChoice, NullElements, ReferenceConfig, RunConfig, SupabaseConfig, TableConfig,
-    TypeChoice, TypeRule,
+    TypeChoice, TypeRule, table_entry,
 };
 pub use coverage::{ColumnFate, column_fate, coverage, explain};
 pub use identity::PlanIdentity;

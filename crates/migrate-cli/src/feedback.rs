@@ -45,6 +45,22 @@ impl Feedback {
         }
     }
 
+    /// Tells that the rows of an assessment are about to be read.
+    pub(crate) fn scan_started(&self, tool: &str, plan: &Plan) {
+        if let Some(events) = &self.events {
+            let tables = plan.tables.iter().filter(|table| table.part_of.is_none());
+            let tables = tables.map(|table| table.source.clone()).collect();
+            events.write(RunEvent::ScanStarted { tool: tool.to_owned(), tables });
+        }
+    }
+
+    /// Tells the end of an assessment to programs, and waits until they could read it.
+    pub(crate) fn scan_finished(&self, exit_code: u8, error: Option<String>, assessment: Option<String>) {
+        if let Some(events) = &self.events {
+            events.finish(RunEvent::ScanFinished { exit_code, error, assessment });
+        }
+    }
+
     /// Says how large tables are that have not begun, by the catalog.
     pub(crate) fn estimate(&self, plan: &Plan, catalog: &Catalog) {
         let Some(progress) = &self.progress else { return };

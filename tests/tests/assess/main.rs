@@ -261,6 +261,37 @@ async fn every_kind_is_found_as_often_as_sql_finds_it() {
     assert!(text.contains("1 blocked") && text.contains("orders: needs a decision"), "{text}");
 }
 
+/// The lines for programs are those of the schema, and their sums are what the assessment says.
+async fn assert_events(project: &Project, assessment: &Value) {
+    let printed = run(project, "migrate-discover", &["--scan", "full", "--events", "ndjson", "--quiet"], 0).await;
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("../jsonschemas/event.schema.json");
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(schema).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let lines: Vec<Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut sums: BTreeMap<String, [u64; 2]> = BTreeMap::new();
+    for line in &lines {
+        assert!(validator.is_valid(line), "{line}");
+        if line["event"] == "rows_checked" {
+            let sum = sums.entry(line["table"].as_str().unwrap().to_owned()).or_default();
+            sum[0] += line["rows"].as_u64().unwrap();
+            sum[1] += line["rejected"].as_u64().unwrap();
+        }
+    }
+    let (first, last) = (&lines[0], lines.last().unwrap());
+    assert_eq!(first["event"], "scan_started");
+    for table in first["tables"].as_array().unwrap() {
+        let scan = &self::table(assessment, table.as_str().unwrap())["scan"];
+        let sum = sums.remove(table.as_str().unwrap()).unwrap_or_default();
+        assert_eq!([&scan["rows"], &scan["rejected"]], [&sum[0].into(), &sum[1].into()] as [&Value; 2], "{table}");
+    }
+    assert!(sums.is_empty(), "{sums:?}");
+    assert_eq!((&last["event"], &last["exit_code"]), (&"scan_finished".into(), &0.into()), "{last}");
+    assert!(last["assessment"].as_str().unwrap().ends_with("assessment.json"), "{last}");
+    // Only an assessment has events, and stdout is one reader's.
+    run(project, "migrate-discover", &["--events", "ndjson"], 2).await;
+    run(project, "migrate-discover", &["--scan", "full", "--events", "ndjson", "--json"], 2).await;
+}
+
 #[tokio::test]
 async fn a_run_rejects_what_the_assessment_said() {
     let folder = TempDir::new().unwrap();
@@ -269,6 +300,7 @@ async fn a_run_rejects_what_the_assessment_said() {
     let assessment = assess(&project, &["--scan", "full"]).await;
     assert_findings(&project, &assessment, &[FINDINGS, MIGRATED_FINDINGS]).await;
     assert_eq!(table(&assessment, "workspaces")["readiness"], "automatic");
+    assert_events(&project, &assessment).await;
     run(&project, "migrate-plan", &["--write"], 0).await;
     project.deploy().await.unwrap();
     run(&project, "migrate-run", &["--quiet"], 3).await;

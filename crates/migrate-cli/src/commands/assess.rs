@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use convex_sink::{CONVEX_RULES, CONVEX_SCALE, ConvexMeasure};
 use migrate_core::assess::{Assessment, Prospect, Scan, Scanned};
 use migrate_core::catalog::Catalog;
@@ -14,9 +14,11 @@ use migrate_core::{ErrorKind, Result, Source as _};
 
 use super::{AccessOptions, ProjectArguments, fail, source};
 use crate::environment::Environment;
+use crate::events::EventsFormat;
 use crate::feedback::Feedback;
 use crate::{exit, files, output, render, signals};
 
+const TOOL: &str = concat!("migrate-discover ", env!("CARGO_PKG_VERSION"));
 /// Pages of each table that a sample reads.
 const SAMPLE_PAGES: usize = 10;
 
@@ -37,11 +39,30 @@ pub(super) struct AssessArguments {
     #[arg(long, value_name = "PAGES", default_value_t = SAMPLE_PAGES, hide_short_help = true,
         value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     sample_pages: usize,
+    /// Print what happens as lines of JSON, instead of the assessment; needs --html or --scan
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        conflicts_with = "json",
+        requires = "assessment",
+        hide_short_help = true
+    )]
+    events: Option<EventsFormat>,
+}
+
+/// What asks for an assessment.
+pub(super) fn asking() -> ArgGroup {
+    ArgGroup::new("assessment").args(["html", "scan"]).multiple(true)
 }
 
 impl AssessArguments {
     pub(super) fn is_asked(&self) -> bool {
         self.html.is_some() || self.scan.is_some()
+    }
+
+    fn rows(&self) -> ScanRows {
+        self.scan.unwrap_or(ScanRows::Full)
     }
 }
 
@@ -86,12 +107,14 @@ pub(super) async fn run(
             return exit::SETUP;
         }
     };
-    let scanned = match scan(project, arguments, access, &config, catalog, &prospect, shown.quiet).await {
+    let feedback = Feedback::new(shown.quiet || arguments.rows() == ScanRows::None, arguments.events, prospect.plan());
+    let scanned = match scan(project, arguments, access, &config, catalog, &prospect, &feedback).await {
         Ok(scanned) => scanned,
         Err(error) => return fail(&error, exit::of_setup(&error)),
     };
-    let mut code = exit::OK;
+    let (mut code, mut error) = (exit::OK, None);
     if let Some(failure) = scanned.as_ref().and_then(Scanned::failure) {
+        error = Some(failure.to_string());
         code = exit::of_run(failure);
         if failure.kind() == ErrorKind::Interrupted {
             output::note("stopped: the assessment has what was read so far");
@@ -99,11 +122,15 @@ pub(super) async fn run(
             output::failure(failure);
         }
     }
-    let tool = concat!("migrate-discover ", env!("CARGO_PKG_VERSION"));
-    let assessment = prospect.assess(tool, &config, catalog, scanned, &CONVEX_SCALE);
-    if let Err(error) = write(project.folder(), arguments, &assessment, shown) {
-        return fail(&error, exit::of_setup(&error));
-    }
+    let assessment = prospect.assess(TOOL, &config, catalog, scanned, &CONVEX_SCALE);
+    let file = match write(project.folder(), arguments, &assessment, shown) {
+        Ok(file) => Some(file.display().to_string()),
+        Err(failure) => {
+            code = fail(&failure, exit::of_setup(&failure));
+            None
+        }
+    };
+    feedback.scan_finished(code, error, file);
     code
 }
 
@@ -114,15 +141,14 @@ async fn scan(
     config: &MigrateConfig,
     catalog: &Catalog,
     prospect: &Prospect,
-    quiet: bool,
+    feedback: &Feedback,
 ) -> Result<Option<Scanned>> {
-    let rows = arguments.scan.unwrap_or(ScanRows::Full);
+    let (plan, rows) = (prospect.plan(), arguments.rows());
     if rows == ScanRows::None {
+        feedback.scan_started(TOOL, plan);
         return Ok(None);
     }
-    let plan = prospect.plan();
     let environment = Environment::read(project.folder())?;
-    let feedback = Feedback::new(quiet, None, plan);
     feedback.estimate(plan, catalog);
     let observer: Arc<dyn Observer> = Arc::new(Fanout::new(feedback.observers()));
     let stop = Stop::default();
@@ -138,20 +164,24 @@ async fn scan(
         scan = scan.sample(arguments.sample_pages);
     }
     signals::until_stopped(&stop, source.check()).await?;
+    feedback.scan_started(TOOL, plan);
     let scanned = scan.run().await;
     feedback.ended();
     scanned.map(Some)
 }
 
-fn write(folder: &Path, arguments: &AssessArguments, assessment: &Assessment, shown: Shown) -> Result<()> {
-    let mut written = vec![folder.join("assessment.json")];
-    files::write_json(&folder.join("assessment.json"), assessment)?;
+fn write(folder: &Path, arguments: &AssessArguments, assessment: &Assessment, shown: Shown) -> Result<PathBuf> {
+    let file = folder.join("assessment.json");
+    let mut written = vec![file.clone()];
+    files::write_json(&file, assessment)?;
     if let Some(page) = &arguments.html {
         let path = page.clone().unwrap_or_else(|| folder.join("assessment.html"));
         files::write(&path, &render::html::assessment::page(assessment)?)?;
         written.push(path);
     }
-    if shown.json {
+    if arguments.events.is_some() {
+        // stdout is the events'.
+    } else if shown.json {
         output::json(&serde_json::to_string_pretty(assessment).unwrap_or_default());
     } else if !shown.quiet {
         output::data(&render::assessment::text(assessment, output::width()));
@@ -161,5 +191,5 @@ fn write(folder: &Path, arguments: &AssessArguments, assessment: &Assessment, sh
             output::note(&format!("wrote {}", path.display()));
         }
     }
-    Ok(())
+    Ok(file)
 }

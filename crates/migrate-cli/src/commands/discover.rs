@@ -41,7 +41,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 #[expect(clippy::doc_markdown, reason = "the text is shown as help")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-discover", version = VERSION, max_term_width = 100)]
-#[command(after_long_help = help::after(EXAMPLES, help::STOPPABLE))]
+#[command(group = assess::asking(), after_long_help = help::after(EXAMPLES, help::STOPPABLE))]
 pub(super) struct Arguments {
     #[command(flatten)]
     project: ProjectArguments,

@@ -1,4 +1,4 @@
-//! Events as lines of JSON, for programs that watch a run: `--events ndjson`.
+//! Events as lines of JSON, for programs that watch a run or an assessment: `--events ndjson`.
 
 mod writer;
 
@@ -40,7 +40,7 @@ pub(crate) struct EventLine {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(crate) enum RunEvent {
-    /// The first line: both sides answer, and the tables are about to be read.
+    /// The first line of a run: both sides answer, and the tables are about to be read.
     RunStarted {
         /// The program and its version.
         tool: String,
@@ -145,7 +145,32 @@ pub(crate) enum RunEvent {
         /// All of it.
         all: Option<u64>,
     },
-    /// The last line. Without it, the program was killed.
+    /// The first line of an assessment: the source answers, and its rows are about to be read. Nothing is written.
+    ScanStarted {
+        /// The program and its version.
+        tool: String,
+        /// The tables whose rows are read, in the plan's order.
+        tables: Vec<TableName>,
+    },
+    /// Rows were checked, in an assessment.
+    RowsChecked {
+        /// The table.
+        table: TableName,
+        /// How many.
+        rows: u64,
+        /// How many of them a run would reject.
+        rejected: u64,
+    },
+    /// The last line of an assessment. Without it, the program was killed.
+    ScanFinished {
+        /// The program's exit code.
+        exit_code: u8,
+        /// Why not all rows were read.
+        error: Option<String>,
+        /// The assessment's file; none where it could not be written.
+        assessment: Option<String>,
+    },
+    /// The last line of a run. Without it, the program was killed.
     RunFinished {
         /// How it ended.
         outcome: Outcome,
@@ -219,6 +244,11 @@ impl RunEvent {
                 added: (&**delta).into(),
                 reject_codes: delta.reject_codes.iter().map(|(code, tally)| (*code, tally.count)).collect(),
                 milliseconds: milliseconds(*elapsed),
+            },
+            Event::RowsChecked { table, rows, rejected } => Self::RowsChecked {
+                table: table.clone(),
+                rows: u64::try_from(*rows).unwrap_or(u64::MAX),
+                rejected: *rejected,
             },
             Event::RejectsTaken { table, taken, gone } => {
                 Self::RejectsTaken { table: table.clone(), taken: (&**taken).into(), gone: *gone }

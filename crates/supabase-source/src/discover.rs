@@ -162,6 +162,10 @@ pub(crate) async fn discover(
             Probe::Broken(code) => unknown.push(format!(
                 "rows of {name}: reading them fails with {code} of Postgres; select from it in SQL to see why"
             )),
+            Probe::Unanswered => unknown.push(format!(
+                "rows of {name}: the data API gives no answer for it, as its name has a control character; with \
+                 supabase.access = \"postgres\" they can be read"
+            )),
             Probe::Readable { .. } if !is_listed => unknown.push(unlisted(&table.name)),
             Probe::Readable { rows: None, .. } => {
                 unknown.push(format!("the number of rows of table {name}: counting them takes too long"));
@@ -171,7 +175,7 @@ pub(crate) async fn discover(
         (table.state, table.rows) = match probe {
             Probe::Readable { rows: Some(0), .. } => (TableState::Empty, Some(0)),
             Probe::Readable { rows, .. } => (TableState::Present, rows),
-            Probe::Forbidden | Probe::Broken(_) => (TableState::Forbidden, None),
+            Probe::Forbidden | Probe::Broken(_) | Probe::Unanswered => (TableState::Forbidden, None),
             Probe::Missing => (TableState::Missing, None),
         };
         if matches!(probe, Probe::Readable { is_view: true, .. }) {
@@ -239,6 +243,8 @@ enum Probe {
     Forbidden,
     /// It is there, and Postgres fails to read it, with this code: a view that raises, a server that is gone.
     Broken(String),
+    /// Its name has a control character, and no answer comes: PostgREST 12 writes the name as it is into a header.
+    Unanswered,
 }
 
 async fn probe(client: &Client, table: &TableSchema) -> Result<Probe> {
@@ -247,6 +253,10 @@ async fn probe(client: &Client, table: &TableSchema) -> Result<Probe> {
         Err(error) if error.kind() == ErrorKind::TableMissing => return Ok(Probe::Missing),
         Err(error) if error.kind() == ErrorKind::Forbidden => return Ok(Probe::Forbidden),
         Err(error) if is_too_large(&error) => None,
+        // One such table must not be the end of all others, however often it is tried.
+        Err(error) if error.disposition() == Disposition::Retry && has_control(&table.name) => {
+            return Ok(Probe::Unanswered);
+        }
         Err(error) if is_of_the_table(&error) => return Ok(Probe::Broken(error.code().to_owned())),
         Err(error) => return Err(error),
     };
@@ -265,6 +275,10 @@ fn is_of_the_table(error: &migrate_core::Error) -> bool {
     let is_sqlstate = error.code().len() == 5;
     let kinds = [ErrorKind::Protocol, ErrorKind::Config, ErrorKind::Unexpected];
     is_sqlstate && kinds.contains(&error.kind())
+}
+
+fn has_control(table: &TableName) -> bool {
+    table.to_string().contains(char::is_control)
 }
 
 fn by_name(tables: Vec<TableSchema>) -> BTreeMap<TableName, TableSchema> {

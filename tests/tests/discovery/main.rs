@@ -273,6 +273,24 @@ async fn a_stale_schema_cache_is_a_difference() {
     assert_eq!(stale.discover().await.unwrap().differences, [""; 0]);
 }
 
+/// PostgREST writes a table's name into a header, and breaks it where the name has a line's end.
+#[tokio::test]
+async fn a_table_that_the_data_api_cannot_answer_for_leaves_the_others() {
+    let sql = "create table \"line\nbreak\" (id int primary key); insert into \"line\nbreak\" values (1);
+        create table orders (id int primary key); insert into orders values (1), (2);";
+    let options = SupabaseOptions { sql: vec![sql.to_owned()], ..SupabaseOptions::default() };
+    let supabase = Supabase::start(options).await.unwrap();
+    let source = SupabaseSource::new(SupabaseSettings::new(supabase.url(), supabase.secret_key())).unwrap();
+    let catalog = source.discover().await.unwrap();
+    assert_eq!((table(&catalog, "orders").state, table(&catalog, "orders").rows), (TableState::Present, Some(2)));
+    assert_eq!(table(&catalog, "line\nbreak").state, TableState::Forbidden);
+    assert!(says(&catalog.unknown, &["line\nbreak", "control character", "postgres"]), "{:?}", catalog.unknown);
+    // Postgres itself has no such trouble.
+    let settings = PostgresSettings { count_rows: true, ..PostgresSettings::new(supabase.database_url()) };
+    let catalog = discover(settings).await.unwrap();
+    assert_eq!(table(&catalog, "line\nbreak").rows, Some(1));
+}
+
 #[tokio::test]
 async fn what_a_role_may_not_read_is_unknown_and_no_failure() {
     let supabase = shop().await;

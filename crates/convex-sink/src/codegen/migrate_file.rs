@@ -1,6 +1,6 @@
 //! What the functions' template is filled with: lines that are TypeScript already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use migrate_core::Plan;
 use migrate_core::names::{FieldName, TableName};
@@ -24,6 +24,8 @@ pub(super) struct MigrateFile {
     root: String,
     /// Whether a secret stands in for a deploy key.
     public: bool,
+    /// What is imported from `_generated/server`, by name.
+    server: String,
     /// `internalMutation` or `mutation`.
     mutation: &'static str,
     /// `internalQuery` or `query`.
@@ -31,6 +33,8 @@ pub(super) struct MigrateFile {
     /// Characters that the secret has at least.
     secret_length: usize,
     tables: Vec<MigrateTable>,
+    /// The validator of the tables whose documents can be read back; `None` without migrated tables.
+    stored: Option<String>,
     /// What `scrubLegacyIds` needs; `None` without migrated tables.
     scrub: Option<Scrub>,
     /// `lookup`'s table validator; `None` without adopted tables.
@@ -94,16 +98,28 @@ impl MigrateFile {
     pub(super) fn new(plan: &Plan, indexes: &Indexes) -> Self {
         let folders = plan.sink.module.matches('/').count();
         let public = plan.sink.public_functions;
+        let (mutation, query) = if public { ("mutation", "query") } else { ("internalMutation", "internalQuery") };
         let names = plan.adopted.iter().map(|table| table.sink.name());
+        let has_tables = !plan.tables.is_empty();
+        // Documents are read back by an internal query whatever the others are.
+        let imported = [
+            (mutation, has_tables),
+            ("internalQuery", has_tables),
+            ("type QueryCtx", has_tables),
+            (query, !plan.adopted.is_empty()),
+        ];
+        let imported: BTreeSet<&str> = imported.into_iter().filter_map(|(name, used)| used.then_some(name)).collect();
         Self {
             marker: GENERATED_MARKER,
             fingerprint: one_word(&plan.fingerprint),
             root: if folders == 0 { "./".to_owned() } else { "../".repeat(folders) },
             public,
-            mutation: if public { "mutation" } else { "internalMutation" },
-            query: if public { "query" } else { "internalQuery" },
+            server: imported.into_iter().collect::<Vec<_>>().join(", "),
+            mutation,
+            query,
             secret_length: SECRET_LENGTH,
             tables: plan.tables.iter().map(|table| MigrateTable::new(table, plan, indexes)).collect(),
+            stored: has_tables.then(|| stored_tables(plan).print(0, "const storedTable = ".len(), 1)),
             scrub: plan.tables.first().map(|first| Scrub::new(first, plan)),
             lookup: (!plan.adopted.is_empty()).then(|| validators::one_of(names).print(4, 11, 1)),
             finders: plan.adopted.iter().map(Finder::new).collect(),
@@ -180,6 +196,12 @@ impl Finder {
             table: name,
         }
     }
+}
+
+/// The validator of the tables that the migration writes: the plan's, and that of the rows' keys.
+pub(super) fn stored_tables(plan: &Plan) -> Expr {
+    let side = (plan.sink.legacy_ids == LegacyIds::SideTable).then_some(LEGACY_IDS_TABLE);
+    validators::one_of(plan.tables.iter().map(|table| table.sink.name()).chain(side))
 }
 
 /// The argument `records` of a table's upsert: the row's key and all fields but the cut ones.

@@ -5,7 +5,7 @@
 use migrate_core::Plan;
 use serde_json::{Map, Value as Json, json};
 
-use super::migrate_file::{insert_records, patch_records, stored_tables};
+use super::migrate_file::{insert_records, migrated_tables, patch_records, stored_tables};
 use super::ts::{Entry, Expr};
 use super::validators::one_of;
 use crate::client::FunctionKind;
@@ -58,7 +58,7 @@ pub(crate) fn functions(plan: &Plan) -> Vec<FunctionSpec> {
         specs.push(function(names.read_documents(), FunctionKind::Query, false, read));
         specs.push(function(names.count_documents(), FunctionKind::Query, false, counted));
         let arguments = vec![
-            Entry::new("table", one_of(plan.tables.iter().map(|table| table.sink.name()))),
+            Entry::new("table", migrated_tables(plan)),
             Entry::new("cursor", cursor()),
             Entry::new("limit", Expr::call("v.optional", [call("v.number")])),
         ];

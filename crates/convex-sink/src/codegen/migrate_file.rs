@@ -33,20 +33,20 @@ pub(super) struct MigrateFile {
     /// Characters that the secret has at least.
     secret_length: usize,
     tables: Vec<MigrateTable>,
-    /// The validator of the tables whose documents can be read back; `None` without migrated tables.
-    stored: Option<String>,
-    /// What `scrubLegacyIds` needs; `None` without migrated tables.
+    /// What `scrubLegacyIds` and the queries that read documents back need; `None` without migrated tables.
     scrub: Option<Scrub>,
     /// `lookup`'s table validator; `None` without adopted tables.
     lookup: Option<String>,
     finders: Vec<Finder>,
 }
 
-/// How the rows' keys are kept and removed.
+/// How the rows' keys are kept and removed, and which tables there are to read back.
 #[derive(Debug, Serialize)]
 struct Scrub {
-    /// The table's validator.
+    /// The migrated tables' validator.
     tables: String,
+    /// What names the validator of all tables that the migration writes.
+    stored: &'static str,
     /// The field of the documents.
     field: String,
     /// `found.page.filter(…)` of those that have it.
@@ -119,7 +119,6 @@ impl MigrateFile {
             query,
             secret_length: SECRET_LENGTH,
             tables: plan.tables.iter().map(|table| MigrateTable::new(table, plan, indexes)).collect(),
-            stored: has_tables.then(|| stored_tables(plan).print(0, "const storedTable = ".len(), 1)),
             scrub: plan.tables.first().map(|first| Scrub::new(first, plan)),
             lookup: (!plan.adopted.is_empty()).then(|| validators::one_of(names).print(4, 11, 1)),
             finders: plan.adopted.iter().map(Finder::new).collect(),
@@ -171,7 +170,8 @@ impl Scrub {
         let secret = if plan.sink.public_functions { "\"secret\":\"…\"," } else { "" };
         let table = literal(first.sink.name());
         Self {
-            tables: validators::one_of(plan.tables.iter().map(|table| table.sink.name())).print(4, 11, 1),
+            tables: migrated_tables(plan).print(0, "const migratedTable = ".len(), 1),
+            stored: if side { "storedTable" } else { "migratedTable" },
             filter: filter(plan.sink.legacy_id_field.as_str()),
             field: plan.sink.legacy_id_field.to_string(),
             command: format!("npx convex run {function} '{{{secret}\"table\":{table},\"cursor\":null}}'"),
@@ -200,8 +200,17 @@ impl Finder {
 
 /// The validator of the tables that the migration writes: the plan's, and that of the rows' keys.
 pub(super) fn stored_tables(plan: &Plan) -> Expr {
-    let side = (plan.sink.legacy_ids == LegacyIds::SideTable).then_some(LEGACY_IDS_TABLE);
-    validators::one_of(plan.tables.iter().map(|table| table.sink.name()).chain(side))
+    match plan.sink.legacy_ids {
+        LegacyIds::Field => migrated_tables(plan),
+        LegacyIds::SideTable => {
+            Expr::call("v.union", [migrated_tables(plan), validators::one_of(std::iter::once(LEGACY_IDS_TABLE))])
+        }
+    }
+}
+
+/// The validator of the plan's tables.
+pub(super) fn migrated_tables(plan: &Plan) -> Expr {
+    validators::one_of(plan.tables.iter().map(|table| table.sink.name()))
 }
 
 /// The argument `records` of a table's upsert: the row's key and all fields but the cut ones.

@@ -782,7 +782,7 @@ const PAGE_DOCUMENTS = 1000;
 const READ_DOCUMENTS = 4096;
 const PAGE_BYTES = 4 * 1024 * 1024;
 
-const storedTable = v.union(
+const migratedTable = v.union(
   v.literal("ariAiComparison"),
   v.literal("ariDestinations"),
   v.literal("ariFlowStages"),
@@ -801,7 +801,7 @@ const storedTable = v.union(
 // a table in order of creation, with all their fields, a page at a time. It is always internal:
 // whoever can call it can read all that is in these tables.
 export const readDocuments = internalQuery({
-  args: { table: storedTable, cursor: v.union(v.string(), v.null()), limit: v.number() },
+  args: { table: migratedTable, cursor: v.union(v.string(), v.null()), limit: v.number() },
   returns: v.object({ page: v.array(v.any()), isDone: v.boolean(), continueCursor: v.string() }),
   handler: async (ctx, { table, cursor, limit }) => {
     const { page, isDone, continueCursor } = await readPage(ctx.db, table, cursor, limit);
@@ -811,7 +811,7 @@ export const readDocuments = internalQuery({
 
 // The same documents, only counted.
 export const countDocuments = internalQuery({
-  args: { table: storedTable, cursor: v.union(v.string(), v.null()) },
+  args: { table: migratedTable, cursor: v.union(v.string(), v.null()) },
   returns: v.object({ count: v.number(), isDone: v.boolean(), continueCursor: v.string() }),
   handler: async (ctx, { table, cursor }) => {
     const { page, isDone, continueCursor } = await readPage(ctx.db, table, cursor, READ_DOCUMENTS);
@@ -821,7 +821,7 @@ export const countDocuments = internalQuery({
 
 async function readPage(
   db: QueryCtx["db"],
-  table: Infer<typeof storedTable>,
+  table: Infer<typeof migratedTable>,
   cursor: string | null,
   limit: number,
 ) {
@@ -839,20 +839,7 @@ async function readPage(
 //   npx convex run migration/migrate:scrubLegacyIds '{"table":"ariAiComparison","cursor":null}'
 export const scrubLegacyIds = internalMutation({
   args: {
-    table: v.union(
-      v.literal("ariAiComparison"),
-      v.literal("ariDestinations"),
-      v.literal("ariFlowStages"),
-      v.literal("ariKnowledgeCategories"),
-      v.literal("ariPayments"),
-      v.literal("ariScoringConfig"),
-      v.literal("articles"),
-      v.literal("consultantSlots"),
-      v.literal("webinars"),
-      v.literal("ariAppointments"),
-      v.literal("ariKnowledgeEntries"),
-      v.literal("webinarRegistrations"),
-    ),
+    table: migratedTable,
     cursor: v.union(v.string(), v.null()),
     limit: v.optional(v.number()),
   },

@@ -12,7 +12,7 @@ use crate::record::{Record, RowError};
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
 use crate::stop::{Stop, stopped};
-use crate::verify::{DocumentPage, KeyPage, SinkProbe};
+use crate::verify::{CountPage, DocumentPage, KeyPage, SinkProbe};
 
 /// How often and how long a call is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,8 +180,12 @@ impl<S: Sink> Sink for Retry<S> {
 
 #[async_trait]
 impl<S: SinkProbe> SinkProbe for Retry<S> {
-    async fn count(&self, table: &TableName) -> Result<u64> {
+    async fn count(&self, table: &TableName) -> Result<Option<u64>> {
         self.repeat("count", Some(table), || self.inner.count(table)).await
+    }
+
+    async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage> {
+        self.repeat("count_page", Some(table), || self.inner.count_page(table, cursor)).await
     }
 
     async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {

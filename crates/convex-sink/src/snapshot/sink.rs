@@ -167,9 +167,21 @@ impl SnapshotSink {
         Ok((path, archive))
     }
 
+    /// Removes the chunks that an archive was made of, once it was imported: they are about as large as the archive, which
+    /// stays. Does nothing where tables of the plan are not in the archive, because the next one is made of these chunks and
+    /// theirs.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn remove_chunks(&self, imported: &Archive) -> Result<()> {
+        let is_whole = Self::tables(&self.plan).all(|table| imported.documents.contains_key(table));
+        if is_whole { self.shared.spool.remove_files(&self.folder) } else { Ok(()) }
+    }
+
     /// Records of a table, by its name at the source, that were written, each time counted that they were.
     ///
-    /// Less than a state says were committed means that the machine stopped before they were on disk.
+    /// Less than a state says were committed means that the machine stopped before they were on disk, or that the chunks
+    /// were removed after an import.
     #[must_use]
     pub fn written(&self, table: &TableName) -> u64 {
         let place = self.shared.spool.of_source(table);

@@ -36,7 +36,7 @@ pub(super) struct SnapshotArguments {
     out: Option<PathBuf>,
     /// Snapshot: what becomes of documents that are there
     ///
-    /// For convex.write = "snapshot" in migrate.toml. `require-empty`, the default, refuses the import where a table has
+    /// For convex.write = "snapshot" in migrate.toml. `require-empty`, the default, refuses to begin where a table has
     /// any. `replace` drops them in the moment in which the new ones are there. `append` keeps them; it is not all or
     /// nothing.
     #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true, hide_short_help = true)]

@@ -71,6 +71,16 @@ async fn newest_is(client: &ImportClient, child: &mut Child, state: &str) {
     }
 }
 
+/// A run that has read all and waits for somebody else's import.
+async fn waits_for_other(trial: &mut Trial<'_>) -> Child {
+    let mut child = trial.command(&[]).unwrap().spawn().unwrap();
+    while !trial.printed().contains("waiting for another import") {
+        assert_eq!(child.try_wait().unwrap(), None, "{}", trial.printed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child
+}
+
 async fn ended(mut child: Child) -> Option<i32> {
     tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
 }
@@ -169,11 +179,7 @@ async fn documents_and_numbers_are_looked_at_again_before_the_upload() {
     let stage = stage(Size::SMALL).await;
     let mut trial = Trial::new(&stage, Target::bench().await.unwrap()).unwrap();
     let foreign = bench(&trial).foreign_import().await;
-    let mut child = trial.command(&[]).unwrap().spawn().unwrap();
-    while !trial.printed().contains("waiting for another import") {
-        assert_eq!(child.try_wait().unwrap(), None, "{}", trial.printed());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let child = waits_for_other(&mut trial).await;
     seed(bench(&trial));
     drop(foreign);
     assert_eq!(ended(child).await, Some(REFUSED), "{}", trial.printed());
@@ -225,11 +231,7 @@ async fn a_foreign_import_is_waited_for() {
     let stage = stage(Size::SMALL).await;
     let mut trial = Trial::new(&stage, Target::bench().await.unwrap()).unwrap();
     let foreign = bench(&trial).foreign_import().await;
-    let mut child = trial.command(&[]).unwrap().spawn().unwrap();
-    while !trial.printed().contains("waiting for another import") {
-        assert_eq!(child.try_wait().unwrap(), None, "{}", trial.printed());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let child = waits_for_other(&mut trial).await;
     assert_eq!(calls_of(bench(&trial), "/api/import/start_upload"), 0);
     drop(foreign);
     assert_eq!(ended(child).await, Some(REJECTS_LEFT), "{}", trial.printed());

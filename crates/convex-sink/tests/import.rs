@@ -326,8 +326,8 @@ impl Observer for StopAtRepeat {
 async fn a_stop_ends_the_wait_for_a_repeat_at_once() {
     // Answers take real time, which the clock must not overtake: it stands while a thread is busy. Should a wait not end,
     // the thread does, and the clock moves on.
-    let (done, held) = std::sync::mpsc::channel::<()>();
-    let hold = tokio::task::spawn_blocking(move || held.recv_timeout(Duration::from_mins(1)));
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let thread = tokio::task::spawn_blocking(move || is_done.recv_timeout(Duration::from_mins(1)));
     for (name, cancelled) in [
         ("queryImport:list", 0),
         ("getTableMapping", 0),
@@ -349,7 +349,7 @@ async fn a_stop_ends_the_wait_for_a_repeat_at_once() {
         assert!(!world.record().exists(), "{name}");
     }
     drop(done);
-    hold.await.unwrap().unwrap_err();
+    thread.await.unwrap().unwrap_err();
 }
 
 #[tokio::test]

@@ -130,19 +130,19 @@ mod tests {
             record: serde_json::json!({ "text": ["x".repeat(bytes)] }),
             counted: Counted::default(),
         };
-        let batches = |rows: u32, bytes: usize| {
+        let rejects = |rows: u32, bytes: usize| {
             let mut batcher = Batcher::new(1000, 2 << 20, false);
-            let mut batches = Vec::new();
+            let mut full: Vec<Batch> = Vec::new();
             for key in 0..rows {
                 let row = Prepared::Rejected(Box::new(reject(key, bytes)));
                 let prepared = PreparedRow { row, key: key.to_string().as_str().into(), misses: Vec::new() };
-                batches.extend(batcher.push(prepared));
+                full.extend(batcher.push(prepared));
             }
-            batches.extend(batcher.finish());
-            batches.iter().map(|batch| batch.rejects.len()).collect::<Vec<_>>()
+            full.extend(batcher.finish());
+            full.iter().map(|batch| batch.rejects.len()).collect::<Vec<_>>()
         };
-        assert_eq!(batches(5, 900_000), [2, 2, 1]);
-        assert_eq!(batches(3, 5 << 20), [1, 1, 1], "one that is larger than a batch comes alone");
-        assert_eq!(batches(9000, 0), [8192, 808], "small ones by their number");
+        assert_eq!(rejects(5, 900_000), [2, 2, 1]);
+        assert_eq!(rejects(3, 5 << 20), [1, 1, 1], "one that is larger than a batch comes alone");
+        assert_eq!(rejects(9000, 0), [8192, 808], "small ones by their number");
     }
 }

@@ -38,8 +38,8 @@ pub const CONVEX_RULES: SinkRules = SinkRules {
     index_fields: MAX_INDEX_FIELDS,
 };
 
-/// Names of the generated functions: `<module>:bulkInsert<Table>`, `<module>:patch<Table>`, `<module>:lookup` and
-/// `<module>:scrubLegacyIds`.
+/// Names of the generated functions: `<module>:bulkInsert<Table>`, `<module>:patch<Table>`, `<module>:lookup`,
+/// `<module>:readDocuments`, `<module>:countDocuments` and `<module>:scrubLegacyIds`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FunctionNames {
     module: String,
@@ -69,6 +69,18 @@ impl FunctionNames {
         format!("{}:{LOOKUP_EXPORT}", self.module)
     }
 
+    /// The query that reads documents back, where the system's own may not: `migrate:readDocuments`.
+    #[must_use]
+    pub fn read_documents(&self) -> String {
+        format!("{}:{READ_EXPORT}", self.module)
+    }
+
+    /// The query that counts documents, where the system's own may not: `migrate:countDocuments`.
+    #[must_use]
+    pub fn count_documents(&self) -> String {
+        format!("{}:{COUNT_EXPORT}", self.module)
+    }
+
     /// The mutation that removes the rows' keys when the migration is done: `migrate:scrubLegacyIds`.
     #[must_use]
     pub fn scrub_legacy_ids(&self) -> String {
@@ -78,6 +90,12 @@ impl FunctionNames {
 
 /// Exported name of the query over adopted tables.
 pub(crate) const LOOKUP_EXPORT: &str = "lookup";
+
+/// Exported name of the query that reads documents back.
+pub(crate) const READ_EXPORT: &str = "readDocuments";
+
+/// Exported name of the query that counts documents.
+pub(crate) const COUNT_EXPORT: &str = "countDocuments";
 
 /// Exported name of the mutation that removes the rows' keys.
 pub(crate) const SCRUB_EXPORT: &str = "scrubLegacyIds";
@@ -168,6 +186,8 @@ mod tests {
         assert_eq!(names.patch(&table("articles")), "migrate:patchArticles");
         assert_eq!(FunctionNames::new("a/b").lookup(), "a/b:lookup");
         assert_eq!(FunctionNames::new("a/b").scrub_legacy_ids(), "a/b:scrubLegacyIds");
+        assert_eq!(FunctionNames::new("a/b").read_documents(), "a/b:readDocuments");
+        assert_eq!(FunctionNames::new("a/b").count_documents(), "a/b:countDocuments");
     }
 
     #[test]

@@ -1,11 +1,15 @@
-//! [`SinkProbe`] of a deployment: documents are read by the system's own queries, which need no code deployed.
+//! [`SinkProbe`] of a deployment: documents are read by the system's own queries, which need no code deployed; where
+//! these are refused, by the generated functions.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::names::{SourceKey, TableName};
 use migrate_core::value::Value;
-use migrate_core::verify::{Document, DocumentPage, KeyEntry, KeyPage, SinkProbe};
+use migrate_core::verify::{CountPage, Document, DocumentPage, KeyEntry, KeyPage, SinkProbe};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::client::FunctionKind;
 use crate::decode::{Encoded, EncodedDocument};
@@ -23,6 +27,17 @@ const TABLE_SIZE: &str = "_system/cli/tableSize";
 /// Documents that one page has at most.
 const PAGE_DOCUMENTS: usize = 10_000;
 
+/// What a cursor of the generated function begins with. A cursor is only good for the query that gave it, and may come
+/// back in another process, whose key may do more or less.
+const GENERATED: &str = "generated ";
+
+/// Which of the system's own queries are refused. Once one is, it is not asked again.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    data: AtomicBool,
+    size: AtomicBool,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Found {
@@ -31,32 +46,75 @@ struct Found {
     continue_cursor: String,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Counted {
+    count: Encoded,
+    is_done: bool,
+    continue_cursor: String,
+}
+
+/// Documents, and where the next ones begin.
+type Part = (Vec<Document>, Option<String>);
+
 impl ConvexSink {
-    async fn table_data(
-        &self,
-        table: &str,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<(Vec<Document>, Option<String>)> {
+    async fn documents(&self, table: &str, cursor: Option<&str>, limit: usize) -> Result<Part> {
         self.require_key()?;
+        let refused = &self.refusals().data;
+        match cursor {
+            Some(cursor) => match cursor.strip_prefix(GENERATED) {
+                Some(own) => return self.generated_page(table, Some(own), limit).await,
+                None => return self.system_page(table, Some(cursor), limit).await.map_err(|error| begun(error, table)),
+            },
+            None if refused.load(Ordering::Relaxed) => return self.generated_page(table, None, limit).await,
+            None => {}
+        }
+        match self.system_page(table, None, limit).await {
+            Err(error) if is_refusal(&error) => {
+                remember(refused, TABLE_DATA, &error);
+                self.generated_page(table, None, limit).await
+            }
+            answer => answer.map_err(|error| error.with_context("table", table)),
+        }
+    }
+
+    async fn system_page(&self, table: &str, cursor: Option<&str>, limit: usize) -> Result<Part> {
         let mut body = begin_call(TABLE_DATA, None);
         body.extend_from_slice(b"\"table\":");
         write_text(&mut body, table);
-        body.extend_from_slice(b",\"order\":\"asc\",\"paginationOpts\":{\"cursor\":");
-        match cursor {
-            Some(cursor) => write_text(&mut body, cursor),
-            None => body.extend_from_slice(b"null"),
-        }
+        body.extend_from_slice(b",\"order\":\"asc\",\"paginationOpts\":{");
+        write_cursor(&mut body, cursor);
         let limit = limit.clamp(1, PAGE_DOCUMENTS);
         body.extend_from_slice(format!(",\"numItems\":{limit}}}").as_bytes());
         end_call(&mut body);
-        let found: Found = self
-            .client()
-            .call(FunctionKind::Query, TABLE_DATA, body)
-            .await
-            .map_err(|error| unreadable(error, table))?;
+        let found: Found = self.client().call(FunctionKind::Query, TABLE_DATA, body).await?;
         let documents = found.page.into_iter().map(|EncodedDocument(document)| document).collect();
         Ok((documents, (!found.is_done).then_some(found.continue_cursor)))
+    }
+
+    async fn generated_page(&self, table: &str, cursor: Option<&str>, limit: usize) -> Result<Part> {
+        let more = format!(",\"limit\":{}", limit.clamp(1, PAGE_DOCUMENTS));
+        let found: Found = self.generated(&self.functions().read_documents(), table, cursor, &more).await?;
+        let documents = found.page.into_iter().map(|EncodedDocument(document)| document).collect();
+        Ok((documents, (!found.is_done).then(|| format!("{GENERATED}{}", found.continue_cursor))))
+    }
+
+    /// Calls a generated query, which has no secret among its arguments: it is internal, and called with the key.
+    async fn generated<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        table: &str,
+        cursor: Option<&str>,
+        more: &str,
+    ) -> Result<T> {
+        let mut body = begin_call(name, None);
+        body.extend_from_slice(b"\"table\":");
+        write_text(&mut body, table);
+        body.push(b',');
+        write_cursor(&mut body, cursor);
+        body.extend_from_slice(more.as_bytes());
+        end_call(&mut body);
+        self.client().call(FunctionKind::Query, name, body).await.map_err(|error| unreadable(error, table))
     }
 
     fn require_key(&self) -> Result<()> {
@@ -66,43 +124,104 @@ impl ConvexSink {
         Err(Error::new(ErrorKind::Config, "read documents back without a deploy key")
             .with_remedy("set CONVEX_DEPLOY_KEY, or self-hosted CONVEX_SELF_HOSTED_ADMIN_KEY"))
     }
+
+    /// A number of documents.
+    fn whole(&self, Encoded(number): Encoded, name: &str) -> Result<u64> {
+        let whole = |size: f64| size >= 0.0 && size.fract() == 0.0 && size <= 9_007_199_254_740_992.0;
+        match number {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a whole number")]
+            Value::Float64(size) if whole(size) => Ok(size as u64),
+            Value::Int64(size) if size >= 0 => Ok(size.unsigned_abs()),
+            _ => Err(protocol(self.client().named(name, false), "read a table's size: it is no number")),
+        }
+    }
 }
 
-/// Says which right is wanting.
-fn unreadable(error: Error, table: &str) -> Error {
-    let error = error.with_context("table", table);
-    match error.kind() {
-        ErrorKind::Forbidden => error.with_remedy("use a key with deployment:data:view"),
-        _ => error,
+fn write_cursor(body: &mut Vec<u8>, cursor: Option<&str>) {
+    body.extend_from_slice(b"\"cursor\":");
+    match cursor {
+        Some(cursor) => write_text(body, cursor),
+        None => body.extend_from_slice(b"null"),
     }
+}
+
+/// Whether a function may not be called, or is not there.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::FunctionMissing)
+}
+
+fn remember(refused: &AtomicBool, query: &str, error: &Error) {
+    if !refused.swap(true, Ordering::Relaxed) {
+        tracing::debug!(query, %error, "the system's own query is refused: the generated function is called instead");
+    }
+}
+
+/// The error of a page that a system query has begun, and now refuses.
+fn begun(error: Error, table: &str) -> Error {
+    let error = error.with_context("table", table);
+    if !is_refusal(&error) {
+        return error;
+    }
+    error.with_remedy("use a key with deployment:data:view, as before, or begin anew with --fresh")
+}
+
+/// The error of a generated query, which is only called where the system's own is refused.
+fn unreadable(error: Error, table: &str) -> Error {
+    let (kind, message, remedy) = match error.kind() {
+        ErrorKind::Forbidden | ErrorKind::FunctionMissing => (
+            error.kind(),
+            "read documents back: the system's own queries are refused, and so is the generated one",
+            "use a key with deployment:data:view; or one with deployment:functions:runInternalQueries, and generate the \
+             functions again with migrate-plan --write and deploy them",
+        ),
+        ErrorKind::RecordFailed => (
+            ErrorKind::Config,
+            "read documents back by the deployed function: it fails, or takes other arguments than the plan's",
+            "generate the functions again with migrate-plan --write and deploy them, or use a key with \
+             deployment:data:view",
+        ),
+        _ => return error.with_context("table", table),
+    };
+    Error::new(kind, message).with_context("table", table).with_remedy(remedy).with_source(error)
 }
 
 #[async_trait]
 impl SinkProbe for ConvexSink {
-    async fn count(&self, table: &TableName) -> Result<u64> {
+    async fn count(&self, table: &TableName) -> Result<Option<u64>> {
         self.require_key()?;
+        let refused = &self.refusals().size;
+        if refused.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let mut body = begin_call(TABLE_SIZE, None);
         body.extend_from_slice(b"\"tableName\":");
         write_text(&mut body, table.name());
         end_call(&mut body);
-        let call = self.client().call(FunctionKind::Query, TABLE_SIZE, body).await;
-        let Encoded(size) = call.map_err(|error| unreadable(error, table.name()))?;
-        let whole = |size: f64| size >= 0.0 && size.fract() == 0.0 && size <= 9_007_199_254_740_992.0;
-        match size {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a whole number")]
-            Value::Float64(size) if whole(size) => Ok(size as u64),
-            Value::Int64(size) if size >= 0 => Ok(size.unsigned_abs()),
-            _ => Err(protocol(self.client().named(TABLE_SIZE, false), "read a table's size: it is no number")),
+        match self.client().call(FunctionKind::Query, TABLE_SIZE, body).await {
+            Ok(size) => self.whole(size, TABLE_SIZE).map(Some),
+            Err(error) if is_refusal(&error) => {
+                remember(refused, TABLE_SIZE, &error);
+                Ok(None)
+            }
+            Err(error) => Err(error.with_context("table", table.name())),
         }
     }
 
+    async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage> {
+        self.require_key()?;
+        let name = self.functions().count_documents();
+        let counted: Counted = self.generated(&name, table.name(), cursor, "").await?;
+        let documents = self.whole(counted.count, &name)?;
+        Ok(CountPage { documents, next: (!counted.is_done).then_some(counted.continue_cursor) })
+    }
+
     async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
-        let (documents, next) = self.table_data(table.name(), cursor, limit).await?;
+        let (documents, next) = self.documents(table.name(), cursor, limit).await?;
         Ok(DocumentPage { documents, next })
     }
 
     async fn read_keys(&self, cursor: Option<&str>, limit: usize) -> Result<KeyPage> {
-        let (documents, next) = self.table_data(LEGACY_IDS_TABLE, cursor, limit).await?;
+        let (documents, next) = self.documents(LEGACY_IDS_TABLE, cursor, limit).await?;
         let entry = |document: Document| {
             let text = |name: &str| {
                 document.fields.iter().find_map(|(field, value)| match value {

@@ -16,6 +16,7 @@ use crate::client::{Client, FunctionKind};
 use crate::encode;
 use crate::errors::protocol;
 use crate::names::FunctionNames;
+use crate::read_back::Refusals;
 use crate::settings::{ConvexSettings, MAX_BATCH_RECORDS};
 use crate::size::document_size;
 
@@ -38,6 +39,7 @@ pub struct ConvexSink {
     client: Client,
     functions: FunctionNames,
     settings: ConvexSettings,
+    refusals: Refusals,
 }
 
 /// One written record, as the functions return it.
@@ -74,7 +76,12 @@ impl ConvexSink {
     pub fn new(settings: ConvexSettings) -> Result<Self> {
         settings.validate()?;
         let client = Client::new(&settings)?;
-        Ok(Self { client, functions: FunctionNames::new(settings.module.as_str()), settings })
+        Ok(Self {
+            client,
+            functions: FunctionNames::new(settings.module.as_str()),
+            settings,
+            refusals: Refusals::default(),
+        })
     }
 
     /// True when the key is of a production deployment.
@@ -88,6 +95,11 @@ impl ConvexSink {
 
     pub(crate) fn functions(&self) -> &FunctionNames {
         &self.functions
+    }
+
+    /// Which of the system's own queries are refused, as far as it is known.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     fn legacy_id_field(&self) -> &FieldName {

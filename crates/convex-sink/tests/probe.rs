@@ -143,7 +143,7 @@ async fn where_the_list_is_refused_calls_of_nothing_show_what_is_there() {
 async fn a_deployment_without_functions_misses_all() {
     let server = deployment(&[(SPECS, success(json!([])))]).await;
     let states = states(&server).await.unwrap();
-    assert_eq!(states.len(), 3, "two upserts and the removal of keys: {states:?}");
+    assert_eq!(states.len(), 5, "two upserts, two queries that read back, and the removal of keys: {states:?}");
     assert!(states.iter().all(|(_, state)| *state == FunctionState::Missing));
 }
 

@@ -32,14 +32,17 @@ class SystemError extends Error {
   }
 }
 
-/** Returns the request listener for `deployment`. */
-export function protocol(deployment, { adminKey, version, instanceName }) {
+/** What a key of limited rights may do, as `check_admin_key` names it: all that a migration does, and not to view data. */
+const LIMITED_OPERATIONS = ["RunInternalQueries", "RunInternalMutations"];
+
+/** Returns the request listener for `deployment`. The limited key may run internal functions, and view no data. */
+export function protocol(deployment, { adminKey, limitedKey, version, instanceName }) {
   const routes = {
     "GET /version": () => version,
     "GET /instance_name": () => instanceName,
-    "GET /api/check_admin_key": ({ isAdmin }) => {
+    "GET /api/check_admin_key": ({ isAdmin, isLimited }) => {
       requireAdmin(isAdmin);
-      return { success: true, allowedOps: [], isReadOnly: false };
+      return { success: true, allowedOps: isLimited ? LIMITED_OPERATIONS : [], isReadOnly: false };
     },
     "POST /local-stack/redeploy": async ({ request, isAdmin }) => {
       requireAdmin(isAdmin);
@@ -61,9 +64,9 @@ export function protocol(deployment, { adminKey, version, instanceName }) {
     };
   }
   for (const kind of ["query", "mutation", "action", "function"]) {
-    routes[`POST /api/${kind}`] = async ({ request, isAdmin }) => {
+    routes[`POST /api/${kind}`] = async ({ request, isAdmin, isLimited }) => {
       if (kind === "function") requireAdmin(isAdmin);
-      return callFunction(deployment, kind, await readJson(request), isAdmin);
+      return callFunction(deployment, kind, await readJson(request), { isAdmin, isLimited });
     };
   }
 
@@ -83,10 +86,11 @@ export function protocol(deployment, { adminKey, version, instanceName }) {
     try {
       const { pathname } = new URL(request.url, "http://localhost");
       const route = routes[`${request.method} ${pathname}`];
-      const isAdmin = authorize(request.headers.authorization, adminKey);
+      const isLimited = isKey(request.headers.authorization, limitedKey);
+      const isAdmin = isLimited || authorize(request.headers.authorization, adminKey);
       checkClient(request.headers["convex-client"]);
       if (route === undefined) throw new SystemError(404, "NotFound", `no route for ${request.method} ${pathname}`);
-      send(response, 200, await route({ request, isAdmin }));
+      send(response, 200, await route({ request, isAdmin, isLimited }));
     } catch (error) {
       request.resume();
       if (error instanceof SystemError) {
@@ -144,7 +148,7 @@ class Json {
   }
 }
 
-async function callFunction(deployment, wanted, body, isAdmin) {
+async function callFunction(deployment, wanted, body, { isAdmin, isLimited }) {
   const encode = FORMATS[body.format ?? "json"];
   if (encode === undefined) throw new SystemError(400, "BadFormat", `unknown format ${body.format}`);
   const path = parsePath(body.path);
@@ -156,6 +160,10 @@ async function callFunction(deployment, wanted, body, isAdmin) {
   }
   if (path.module.startsWith("_system/")) {
     requireAdmin(isAdmin);
+    if (isLimited) {
+      const message = "You do not have permission to perform this operation (deployment:data:view)";
+      throw new SystemError(403, "OperationNotPermitted", message);
+    }
     const value = systemQuery(deployment, path, args);
     return value === undefined ? notFound(body.path) : success(encode(value), []);
   }
@@ -219,15 +227,20 @@ function serverError(detail) {
 /** `Authorization: Convex <key>`; the part of a key before its first colon names the deployment's kind. */
 function authorize(header, adminKey) {
   if (header === undefined) return false;
-  const [, scheme, credential] = /^(\S+)\s+(.+)$/.exec(header) ?? [];
-  if (scheme?.toLowerCase() !== "convex") {
+  if (!/^convex\s/i.test(header)) {
     throw new SystemError(401, "Unauthenticated", "this stand-in knows no user tokens: send `Convex <admin key>`");
   }
-  if (credential !== adminKey && credential.slice(credential.indexOf(":") + 1) !== adminKey) {
+  if (!isKey(header, adminKey)) {
     const message = "The provided admin key was invalid for this instance";
     throw new SystemError(401, "BadAdminKey", message);
   }
   return true;
+}
+
+function isKey(header, key) {
+  const [, scheme, credential] = /^(\S+)\s+(.+)$/.exec(header ?? "") ?? [];
+  const isConvex = scheme?.toLowerCase() === "convex" && key !== undefined;
+  return isConvex && (credential === key || credential.slice(credential.indexOf(":") + 1) === key);
 }
 
 function requireAdmin(isAdmin) {

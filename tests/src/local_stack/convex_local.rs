@@ -50,6 +50,7 @@ pub struct ConvexLocal {
     deployments: AtomicU32,
     url: String,
     admin_key: String,
+    limited_key: String,
     http: reqwest::Client,
 }
 
@@ -90,12 +91,14 @@ impl ConvexLocal {
         give(prepared.path(), account)?;
 
         let admin_key = format!("local-stack|{}", random_hex(32));
+        let limited_key = format!("local-stack|{}", random_hex(32));
         let launch = Launch::new(node)
             .arg("--enable-source-maps")
             .arg(scripts.join("server.mjs"))
             .arg(prepared.path())
             .arg(&copy)
-            .env("LOCAL_STACK_ADMIN_KEY", &admin_key);
+            .env("LOCAL_STACK_ADMIN_KEY", &admin_key)
+            .env("LOCAL_STACK_LIMITED_KEY", &limited_key);
         let launch = variables.iter().fold(launch, |launch, (name, value)| launch.env(name, value));
         let process = prepared.start(launch)?;
         let port = wait_for_port(&process).await?;
@@ -107,6 +110,7 @@ impl ConvexLocal {
             deployments: AtomicU32::new(1),
             url: format!("http://127.0.0.1:{port}"),
             admin_key,
+            limited_key,
             http,
         })
     }
@@ -119,6 +123,11 @@ impl ConvexLocal {
     /// The admin key, as `CONVEX_SELF_HOSTED_ADMIN_KEY` holds it.
     pub fn admin_key(&self) -> &str {
         &self.admin_key
+    }
+
+    /// A key that may run internal functions and not view data: the system's own queries refuse it.
+    pub fn limited_key(&self) -> &str {
+        &self.limited_key
     }
 
     /// All documents of `table`, oldest first, in Convex's encoded form. Read without any deployed function.

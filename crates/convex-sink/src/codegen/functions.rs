@@ -5,7 +5,7 @@
 use migrate_core::Plan;
 use serde_json::{Map, Value as Json, json};
 
-use super::migrate_file::{insert_records, patch_records};
+use super::migrate_file::{insert_records, migrated_tables, patch_records, stored_tables};
 use super::ts::{Entry, Expr};
 use super::validators::one_of;
 use crate::client::FunctionKind;
@@ -26,11 +26,12 @@ pub(crate) struct FunctionSpec {
 pub(crate) fn functions(plan: &Plan) -> Vec<FunctionSpec> {
     let names = FunctionNames::new(plan.sink.module.as_str());
     let is_public = plan.sink.public_functions;
-    let spec = |name: String, kind: FunctionKind, arguments: Vec<Entry>| {
+    let function = |name: String, kind: FunctionKind, is_public: bool, arguments: Vec<Entry>| {
         let secret = is_public.then(|| Entry::new("secret", call("v.string")));
         let arguments = Expr::call("v.object", [Expr::open_object(secret.into_iter().chain(arguments))]);
         FunctionSpec { name, kind, is_public, arguments: validator(&arguments) }
     };
+    let spec = |name, kind, arguments| function(name, kind, is_public, arguments);
     let mut specs = Vec::new();
     for table in &plan.tables {
         let records = vec![Entry::new("records", insert_records(table, &plan.sink.legacy_id_field))];
@@ -50,10 +51,15 @@ pub(crate) fn functions(plan: &Plan) -> Vec<FunctionSpec> {
         specs.push(spec(names.lookup(), FunctionKind::Query, arguments));
     }
     if !plan.tables.is_empty() {
-        let cursor = Expr::call("v.union", [call("v.string"), call("v.null")]);
+        let cursor = || Expr::call("v.union", [call("v.string"), call("v.null")]);
+        let table = || Entry::new("table", stored_tables(plan));
+        let counted = vec![table(), Entry::new("cursor", cursor())];
+        let read = vec![table(), Entry::new("cursor", cursor()), Entry::new("limit", call("v.number"))];
+        specs.push(function(names.read_documents(), FunctionKind::Query, false, read));
+        specs.push(function(names.count_documents(), FunctionKind::Query, false, counted));
         let arguments = vec![
-            Entry::new("table", one_of(plan.tables.iter().map(|table| table.sink.name()))),
-            Entry::new("cursor", cursor),
+            Entry::new("table", migrated_tables(plan)),
+            Entry::new("cursor", cursor()),
             Entry::new("limit", Expr::call("v.optional", [call("v.number")])),
         ];
         specs.push(spec(names.scrub_legacy_ids(), FunctionKind::Mutation, arguments));

@@ -1,6 +1,6 @@
 //! What the functions' template is filled with: lines that are TypeScript already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use migrate_core::Plan;
 use migrate_core::names::{FieldName, TableName};
@@ -24,6 +24,8 @@ pub(super) struct MigrateFile {
     root: String,
     /// Whether a secret stands in for a deploy key.
     public: bool,
+    /// What is imported from `_generated/server`, by name.
+    server: String,
     /// `internalMutation` or `mutation`.
     mutation: &'static str,
     /// `internalQuery` or `query`.
@@ -31,18 +33,20 @@ pub(super) struct MigrateFile {
     /// Characters that the secret has at least.
     secret_length: usize,
     tables: Vec<MigrateTable>,
-    /// What `scrubLegacyIds` needs; `None` without migrated tables.
+    /// What `scrubLegacyIds` and the queries that read documents back need; `None` without migrated tables.
     scrub: Option<Scrub>,
     /// `lookup`'s table validator; `None` without adopted tables.
     lookup: Option<String>,
     finders: Vec<Finder>,
 }
 
-/// How the rows' keys are kept and removed.
+/// How the rows' keys are kept and removed, and which tables there are to read back.
 #[derive(Debug, Serialize)]
 struct Scrub {
-    /// The table's validator.
+    /// The migrated tables' validator.
     tables: String,
+    /// What names the validator of all tables that the migration writes.
+    stored: &'static str,
     /// The field of the documents.
     field: String,
     /// `found.page.filter(…)` of those that have it.
@@ -94,14 +98,25 @@ impl MigrateFile {
     pub(super) fn new(plan: &Plan, indexes: &Indexes) -> Self {
         let folders = plan.sink.module.matches('/').count();
         let public = plan.sink.public_functions;
+        let (mutation, query) = if public { ("mutation", "query") } else { ("internalMutation", "internalQuery") };
         let names = plan.adopted.iter().map(|table| table.sink.name());
+        let has_tables = !plan.tables.is_empty();
+        // Documents are read back by an internal query whatever the others are.
+        let imported = [
+            (mutation, has_tables),
+            ("internalQuery", has_tables),
+            ("type QueryCtx", has_tables),
+            (query, !plan.adopted.is_empty()),
+        ];
+        let imported: BTreeSet<&str> = imported.into_iter().filter_map(|(name, used)| used.then_some(name)).collect();
         Self {
             marker: GENERATED_MARKER,
             fingerprint: one_word(&plan.fingerprint),
             root: if folders == 0 { "./".to_owned() } else { "../".repeat(folders) },
             public,
-            mutation: if public { "mutation" } else { "internalMutation" },
-            query: if public { "query" } else { "internalQuery" },
+            server: imported.into_iter().collect::<Vec<_>>().join(", "),
+            mutation,
+            query,
             secret_length: SECRET_LENGTH,
             tables: plan.tables.iter().map(|table| MigrateTable::new(table, plan, indexes)).collect(),
             scrub: plan.tables.first().map(|first| Scrub::new(first, plan)),
@@ -155,7 +170,8 @@ impl Scrub {
         let secret = if plan.sink.public_functions { "\"secret\":\"…\"," } else { "" };
         let table = literal(first.sink.name());
         Self {
-            tables: validators::one_of(plan.tables.iter().map(|table| table.sink.name())).print(4, 11, 1),
+            tables: migrated_tables(plan).print(0, "const migratedTable = ".len(), 1),
+            stored: if side { "storedTable" } else { "migratedTable" },
             filter: filter(plan.sink.legacy_id_field.as_str()),
             field: plan.sink.legacy_id_field.to_string(),
             command: format!("npx convex run {function} '{{{secret}\"table\":{table},\"cursor\":null}}'"),
@@ -180,6 +196,21 @@ impl Finder {
             table: name,
         }
     }
+}
+
+/// The validator of the tables that the migration writes: the plan's, and that of the rows' keys.
+pub(super) fn stored_tables(plan: &Plan) -> Expr {
+    match plan.sink.legacy_ids {
+        LegacyIds::Field => migrated_tables(plan),
+        LegacyIds::SideTable => {
+            Expr::call("v.union", [migrated_tables(plan), validators::one_of(std::iter::once(LEGACY_IDS_TABLE))])
+        }
+    }
+}
+
+/// The validator of the plan's tables.
+pub(super) fn migrated_tables(plan: &Plan) -> Expr {
+    validators::one_of(plan.tables.iter().map(|table| table.sink.name()))
 }
 
 /// The argument `records` of a table's upsert: the row's key and all fields but the cut ones.

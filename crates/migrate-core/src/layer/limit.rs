@@ -12,7 +12,7 @@ use crate::names::{FieldName, SourceKey, TableName};
 use crate::record::{Record, RowError};
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
-use crate::verify::{DocumentPage, KeyPage, SinkProbe};
+use crate::verify::{CountPage, DocumentPage, KeyPage, SinkProbe};
 
 /// Lets so many calls through at once, and writes no faster than so many bytes a second.
 ///
@@ -140,8 +140,12 @@ impl<S: Sink> Sink for Limit<S> {
 
 #[async_trait]
 impl<S: SinkProbe> SinkProbe for Limit<S> {
-    async fn count(&self, table: &TableName) -> Result<u64> {
+    async fn count(&self, table: &TableName) -> Result<Option<u64>> {
         self.within(self.inner.count(table)).await
+    }
+
+    async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage> {
+        self.within(self.inner.count_page(table, cursor)).await
     }
 
     async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {

@@ -11,7 +11,7 @@ use crate::record::{Record, RowError};
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
 use crate::stop::Stop;
-use crate::verify::{DocumentPage, KeyPage, SinkProbe};
+use crate::verify::{CountPage, DocumentPage, KeyPage, SinkProbe};
 
 /// Repeats calls by a [`Repeater`]. `check` is not repeated: its caller waits for an answer, and a wrong address does not
 /// get better.
@@ -91,8 +91,12 @@ impl<S: Sink> Sink for Retry<S> {
 
 #[async_trait]
 impl<S: SinkProbe> SinkProbe for Retry<S> {
-    async fn count(&self, table: &TableName) -> Result<u64> {
+    async fn count(&self, table: &TableName) -> Result<Option<u64>> {
         self.repeater.repeat("count", Some(table), || self.inner.count(table)).await
+    }
+
+    async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage> {
+        self.repeater.repeat("count_page", Some(table), || self.inner.count_page(table, cursor)).await
     }
 
     async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {

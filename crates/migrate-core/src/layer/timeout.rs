@@ -8,7 +8,7 @@ use crate::names::{FieldName, SourceKey, TableName};
 use crate::record::{Record, RowError};
 use crate::sink::{Match, NaturalKey, Sink, SinkCapabilities, WriteBatch, WriteOutcome, WriteRecord};
 use crate::source::{KeyRange, Page, PageRequest, Source};
-use crate::verify::{DocumentPage, KeyPage, SinkProbe};
+use crate::verify::{CountPage, DocumentPage, KeyPage, SinkProbe};
 
 /// Ends calls that take too long. A write that was ended so may have taken effect.
 #[derive(Debug)]
@@ -93,8 +93,12 @@ impl<S: Sink> Sink for Timeout<S> {
 
 #[async_trait]
 impl<S: SinkProbe> SinkProbe for Timeout<S> {
-    async fn count(&self, table: &TableName) -> Result<u64> {
+    async fn count(&self, table: &TableName) -> Result<Option<u64>> {
         self.bound("count", ErrorKind::TimedOut, self.inner.count(table)).await
+    }
+
+    async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage> {
+        self.bound("count_page", ErrorKind::TimedOut, self.inner.count_page(table, cursor)).await
     }
 
     async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {

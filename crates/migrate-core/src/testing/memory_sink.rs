@@ -11,7 +11,7 @@ use crate::sink::{
     WriteRecord,
 };
 use crate::value::Value;
-use crate::verify::{self, DocumentPage, KeyPage, SinkProbe};
+use crate::verify::{self, CountPage, DocumentPage, KeyPage, SinkProbe};
 
 /// A document of a [`MemorySink`].
 #[derive(Debug, Clone, PartialEq)]
@@ -197,8 +197,13 @@ const KEY_FIELD: &str = "supabaseId";
 
 #[async_trait]
 impl SinkProbe for MemorySink {
-    async fn count(&self, table: &TableName) -> Result<u64> {
-        Ok(u64::try_from(self.documents(table).len()).unwrap_or(u64::MAX))
+    async fn count(&self, table: &TableName) -> Result<Option<u64>> {
+        Ok(Some(u64::try_from(self.documents(table).len()).unwrap_or(u64::MAX)))
+    }
+
+    async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage> {
+        let page = SinkProbe::read_page(self, table, cursor, usize::MAX).await?;
+        Ok(CountPage { documents: u64::try_from(page.documents.len()).unwrap_or(u64::MAX), next: page.next })
     }
 
     async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {

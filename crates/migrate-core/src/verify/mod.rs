@@ -10,6 +10,7 @@
 
 mod aggregate;
 mod canonical;
+mod count;
 mod describe;
 mod difference;
 mod layout;
@@ -32,7 +33,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-pub use probe::{Document, DocumentPage, KeyEntry, KeyPage, SinkProbe};
+pub use probe::{CountPage, Document, DocumentPage, KeyEntry, KeyPage, SinkProbe};
 pub use report::{
     ColumnSums, ColumnVerification, Content, DIFFERENCE_KINDS, Difference, DifferenceKind, Level, Sampled,
     TableVerification, VERIFICATION_VERSION, Values, Verdict, Verification,
@@ -49,9 +50,10 @@ use crate::source::Source;
 use crate::state::{SqliteState, StateStore};
 use crate::stop::Stop;
 use crate::transform::Transform;
+use count::count_table;
 use layout::Layout;
 use resolve::SpooledIds;
-use run::{Shared, compare_all, count_table, identity};
+use run::{Shared, compare_all, identity};
 use spool::Spool;
 
 /// Differences of one table that are described, where the caller does not say.
@@ -292,7 +294,7 @@ impl Verifier {
                 return Err(crate::stop::stopped());
             }
             if let Some(table) = self.plan.tables.get(place) {
-                results.insert(place, count_table(&*self.source, &*self.probe, table).await?);
+                results.insert(place, count_table(&*self.source, &*self.probe, table, &self.stop).await?);
             }
         }
         Ok(())

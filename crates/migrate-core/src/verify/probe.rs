@@ -26,6 +26,15 @@ pub struct DocumentPage {
     pub next: Option<String>,
 }
 
+/// How many documents there are in a part of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CountPage {
+    /// Documents in this part.
+    pub documents: u64,
+    /// Where the next part begins; `None` at the end of the table.
+    pub next: Option<String>,
+}
+
 /// An entry of the side table of legacy ids: which document a row became.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyEntry {
@@ -51,8 +60,15 @@ pub struct KeyPage {
 /// There are no default bodies: a wrapper that forgets to forward a method does not compile.
 #[async_trait]
 pub trait SinkProbe: Debug + Send + Sync {
-    /// The exact number of documents in a table now; 0 for a table that is not there.
-    async fn count(&self, table: &TableName) -> Result<u64>;
+    /// The exact number of documents in a table now, 0 for a table that is not there; `None` where it is only known
+    /// by reading all of them, which [`SinkProbe::count_page`] does.
+    async fn count(&self, table: &TableName) -> Result<Option<u64>>;
+
+    /// Counts documents from `cursor` on, as many as one call may read; from the first where there is none.
+    ///
+    /// # Errors
+    /// As [`SinkProbe::read_page`].
+    async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage>;
 
     /// Reads documents from `cursor` on; from the first where there is none. Pages of one table follow one order, and
     /// a page that is asked for again begins with the same document, as long as nobody writes.

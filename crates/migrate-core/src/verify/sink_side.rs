@@ -165,7 +165,11 @@ fn hash_page(
 }
 
 /// A sink whose pages do not lead on would be read for ever.
-fn leads_on(table: Option<&TableName>, cursor: Option<&String>, next: Option<String>) -> Result<Option<String>> {
+pub(super) fn leads_on(
+    table: Option<&TableName>,
+    cursor: Option<&String>,
+    next: Option<String>,
+) -> Result<Option<String>> {
     if next.is_some() && next.as_ref() == cursor {
         let error = Error::new(ErrorKind::Protocol, "read on: the sink gave a page that does not lead further");
         return Err(match table {

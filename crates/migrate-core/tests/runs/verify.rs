@@ -9,7 +9,8 @@ use migrate_core::error::{Error, ErrorKind};
 use migrate_core::stop::Stop;
 use migrate_core::testing::MemorySink;
 use migrate_core::verify::{
-    DifferenceKind, DocumentPage, KeyPage, SinkProbe, TableVerification, Verdict, Verification, Verifier,
+    CountPage, DifferenceKind, DocumentPage, KeyPage, Level, SinkProbe, TableVerification, Verdict, Verification,
+    Verifier,
 };
 
 use super::*;
@@ -22,12 +23,14 @@ struct Probe {
     fails: AtomicBool,
     /// Asked once the table that fails is reached, instead of an error.
     stop: Option<Stop>,
+    /// It tells the number of a table's documents only to who reads them.
+    counts_by_reading: bool,
 }
 
 impl Probe {
     fn new(world: &World, fails: bool) -> Arc<Self> {
         let (sink, read) = (world.sink.clone(), Mutex::default());
-        Arc::new(Self { sink, read, fails: AtomicBool::new(fails), stop: None })
+        Arc::new(Self { sink, read, fails: AtomicBool::new(fails), stop: None, counts_by_reading: false })
     }
 
     fn taken(&self) -> Vec<String> {
@@ -39,8 +42,16 @@ impl Probe {
 
 #[async_trait]
 impl SinkProbe for Probe {
-    async fn count(&self, table: &TableName) -> Result<u64> {
-        SinkProbe::count(self.sink.inner(), table).await
+    async fn count(&self, table: &TableName) -> Result<Option<u64>> {
+        if self.counts_by_reading { Ok(None) } else { SinkProbe::count(self.sink.inner(), table).await }
+    }
+
+    async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage> {
+        self.read.lock().unwrap().push(format!("{table} from {cursor:?}"));
+        if let Some(stop) = self.stop.as_ref().filter(|_| table.name() == "orders") {
+            stop.request();
+        }
+        SinkProbe::count_page(self.sink.inner(), table, cursor).await
     }
 
     async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
@@ -147,7 +158,8 @@ async fn a_stop_ends_it_and_the_next_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let stop = Stop::default();
     let (sink, read) = (world.sink.clone(), Mutex::default());
-    let probe = Arc::new(Probe { sink, read, fails: AtomicBool::new(true), stop: Some(stop.clone()) });
+    let probe = Probe { sink, read, fails: AtomicBool::new(true), stop: Some(stop.clone()), counts_by_reading: false };
+    let probe = Arc::new(probe);
     let (verification, result) = verifier(&world, &plan, &probe, folder.path()).with_stop(stop).run().await;
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Interrupted);
     assert_eq!(verification.verdict, Verdict::Interrupted);
@@ -188,4 +200,39 @@ async fn differences_are_counted_beyond_those_that_are_described() {
     let columns = &orders.columns;
     assert_ne!(columns["note"].source, columns["note"].sink);
     assert_eq!(columns["customer_id"].source, columns["customer_id"].sink);
+}
+
+#[tokio::test]
+async fn documents_are_counted_by_reading_where_there_is_no_other_way() {
+    let (world, plan) = world().await;
+    let folder = tempfile::tempdir().unwrap();
+    let with_stop = |stop: Option<Stop>| {
+        let (sink, read) = (world.sink.clone(), Mutex::default());
+        Arc::new(Probe { sink, read, fails: AtomicBool::new(false), stop, counts_by_reading: true })
+    };
+    let probe = with_stop(None);
+    let counted = verifier(&world, &plan, &probe, folder.path()).level(Level::Counts);
+    let (verification, result) = counted.run().await;
+    result.unwrap();
+    assert_eq!((table(&verification, "customers").documents, table(&verification, "orders").documents), (3, 250));
+    let from = |table: &str, cursor: &str| format!("{table} from {cursor}");
+    let parts = [("customers", "None"), ("orders", "None"), ("orders", "Some(\"100\")"), ("orders", "Some(\"200\")")];
+    assert_eq!(probe.taken(), parts.map(|(table, cursor)| from(table, cursor)));
+
+    // A comparison reads them anyway, and does not count them before.
+    let (verification, result) = verifier(&world, &plan, &probe, folder.path()).run().await;
+    result.unwrap();
+    assert_is_same(&verification);
+    assert_eq!(probe.taken(), ["customers", "orders"]);
+
+    // A stop is heeded between two parts.
+    let stop = Stop::default();
+    let probe = with_stop(Some(stop.clone()));
+    let stopped = verifier(&world, &plan, &probe, folder.path()).level(Level::Counts).with_stop(stop);
+    let (verification, result) = stopped.run().await;
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Interrupted);
+    assert_eq!(verification.verdict, Verdict::Interrupted);
+    assert_eq!(table(&verification, "customers").documents, 3);
+    assert!(!table(&verification, "orders").is_compared);
+    assert_eq!(probe.taken().len(), 2, "the second part of orders is not asked for");
 }

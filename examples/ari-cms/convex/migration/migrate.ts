@@ -6,7 +6,7 @@
 import type { AnyDataModel, GenericDatabaseWriter } from "convex/server";
 import { ConvexError, type Infer, v } from "convex/values";
 import type { Doc, Id, TableNames } from "../_generated/dataModel";
-import { internalMutation, internalQuery } from "../_generated/server";
+import { internalMutation, internalQuery, type QueryCtx } from "../_generated/server";
 
 const outcome = v.union(v.literal("inserted"), v.literal("updated"), v.literal("unchanged"));
 
@@ -776,9 +776,62 @@ async function find(
   );
 }
 
-// What one call of scrubLegacyIds reads at most, far below the limits of a transaction.
+// What one call reads at most, far below the limits of a transaction: of documents that it writes,
+// of others, and of bytes.
 const PAGE_DOCUMENTS = 1000;
+const READ_DOCUMENTS = 4096;
 const PAGE_BYTES = 4 * 1024 * 1024;
+
+const migratedTable = v.union(
+  v.literal("ariAiComparison"),
+  v.literal("ariDestinations"),
+  v.literal("ariFlowStages"),
+  v.literal("ariKnowledgeCategories"),
+  v.literal("ariPayments"),
+  v.literal("ariScoringConfig"),
+  v.literal("articles"),
+  v.literal("consultantSlots"),
+  v.literal("webinars"),
+  v.literal("ariAppointments"),
+  v.literal("ariKnowledgeEntries"),
+  v.literal("webinarRegistrations"),
+);
+
+// For migrate-verify, where its key may not read data by the system's own queries: the documents of
+// a table in order of creation, with all their fields, a page at a time. It is always internal:
+// whoever can call it can read all that is in these tables.
+export const readDocuments = internalQuery({
+  args: { table: migratedTable, cursor: v.union(v.string(), v.null()), limit: v.number() },
+  returns: v.object({ page: v.array(v.any()), isDone: v.boolean(), continueCursor: v.string() }),
+  handler: async (ctx, { table, cursor, limit }) => {
+    const { page, isDone, continueCursor } = await readPage(ctx.db, table, cursor, limit);
+    return { page, isDone, continueCursor };
+  },
+});
+
+// The same documents, only counted.
+export const countDocuments = internalQuery({
+  args: { table: migratedTable, cursor: v.union(v.string(), v.null()) },
+  returns: v.object({ count: v.number(), isDone: v.boolean(), continueCursor: v.string() }),
+  handler: async (ctx, { table, cursor }) => {
+    const { page, isDone, continueCursor } = await readPage(ctx.db, table, cursor, READ_DOCUMENTS);
+    return { count: page.length, isDone, continueCursor };
+  },
+});
+
+async function readPage(
+  db: QueryCtx["db"],
+  table: Infer<typeof migratedTable>,
+  cursor: string | null,
+  limit: number,
+) {
+  const numItems = Math.min(Math.max(Math.trunc(limit), 1), READ_DOCUMENTS);
+  return await db
+    .query(table)
+    .withIndex("by_creation_time")
+    .order("asc")
+    .paginate({ cursor, numItems, maximumBytesRead: PAGE_BYTES });
+}
 
 // The migration's last step: removes the rows' keys, a page at a time. Call it for each table, with
 // the cursor that it returned, until `isDone` is true. If the migration ran again after it, every
@@ -786,20 +839,7 @@ const PAGE_BYTES = 4 * 1024 * 1024;
 //   npx convex run migration/migrate:scrubLegacyIds '{"table":"ariAiComparison","cursor":null}'
 export const scrubLegacyIds = internalMutation({
   args: {
-    table: v.union(
-      v.literal("ariAiComparison"),
-      v.literal("ariDestinations"),
-      v.literal("ariFlowStages"),
-      v.literal("ariKnowledgeCategories"),
-      v.literal("ariPayments"),
-      v.literal("ariScoringConfig"),
-      v.literal("articles"),
-      v.literal("consultantSlots"),
-      v.literal("webinars"),
-      v.literal("ariAppointments"),
-      v.literal("ariKnowledgeEntries"),
-      v.literal("webinarRegistrations"),
-    ),
+    table: migratedTable,
     cursor: v.union(v.string(), v.null()),
     limit: v.optional(v.number()),
   },

@@ -39,8 +39,8 @@ const CODES: &[u8] = &[exit::OK, exit::UNEXPECTED, exit::USAGE, exit::SETUP, exi
 /// that change meanwhile are differences, and so are legacy ids that were scrubbed. A verification that was stopped goes
 /// on at the tables that it had not compared.
 ///
-/// Needs the settings of migrate-run; the key must be allowed to read data (deployment:data:view). With public functions,
-/// it needs a key beside the secret.
+/// Needs the settings of migrate-run, and a key that may read data (deployment:data:view) or, more slowly, call the
+/// generated functions (deployment:functions:runInternalQueries). With public functions, it needs a key beside the secret.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[derive(Debug, Parser)]
 #[command(name = "migrate-verify", version = VERSION, max_term_width = 100)]

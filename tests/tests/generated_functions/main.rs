@@ -1,5 +1,7 @@
 //! The generated functions in convex-local, called by [`ConvexSink`]: each way to keep the rows' keys and to be let in.
 
+mod read_back;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -351,6 +353,8 @@ async fn internal_functions_are_refused_without_the_admin_key() {
         ("mutation", "patchPeople", json!({ "records": [] })),
         ("mutation", "scrubLegacyIds", json!({ "table": "people", "cursor": null })),
         ("query", "lookup", json!({ "table": "pets", "index": "by_name", "keys": [["rex"]] })),
+        ("query", "readDocuments", json!({ "table": "people", "cursor": null, "limit": 1.0 })),
+        ("query", "countDocuments", json!({ "table": "people", "cursor": null })),
     ];
     let key = deployed.convex.admin_key();
     let wrong = format!("Convex {}0", &key[..key.len() - 1]);

@@ -88,8 +88,8 @@ struct ImportFile {
 /// Uploads an archive and has it imported.
 ///
 /// Parts are sent one after the other, and again only where they were refused unread: where it is unknown what became of
-/// one, the upload begins anew. What is sent is nothing to the deployment until the last step of the upload, and nothing is written until the import is
-/// confirmed.
+/// one, the upload begins anew. What is sent is nothing to the deployment until the last step of the upload, and nothing
+/// is written until the import is confirmed.
 #[derive(Debug)]
 pub struct Import {
     client: ImportClient,
@@ -200,8 +200,8 @@ impl Import {
     ///
     /// # Errors
     /// `State` for tables that have other numbers by now; `Config` for tables that are not empty and should be, and for an
-    /// import that was refused or not confirmed;
-    /// `Interrupted` after a stop; those of the calls, once they were repeated in vain.
+    /// import that was refused or not confirmed; `Interrupted` after a stop; those of the calls, once they were repeated in
+    /// vain.
     pub async fn run(
         &self,
         archive: &Path,

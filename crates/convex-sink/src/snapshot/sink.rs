@@ -92,6 +92,14 @@ impl SnapshotSink {
         Ok(read_json::<FolderFile>(&folder.join(FOLDER_FILE))?.map(|file| file.numbers))
     }
 
+    /// The archive that a folder's snapshot was finished with last, whether or not its file is still there.
+    ///
+    /// # Errors
+    /// `Io`; `State` for a file of another format.
+    pub fn last_archive(folder: &Path) -> Result<Option<Archive>> {
+        read_json(&folder.join(ARCHIVE_FILE))
+    }
+
     /// Opens the snapshot of a plan in a folder, or begins it.
     ///
     /// `numbers` are those of the deployment now, or the ones to be used; adopted tables may be among them.
@@ -139,7 +147,7 @@ impl SnapshotSink {
     /// `Io`; `State` for a file of another format.
     pub fn finished_archive(&self, tables: &[TableName]) -> Result<Option<(PathBuf, Archive)>> {
         let path = self.folder.join(ARCHIVE);
-        let archive: Option<Archive> = read_json(&self.folder.join(ARCHIVE_FILE))?;
+        let archive = Self::last_archive(&self.folder)?;
         let planned = self.plan.tables.iter().filter(|table| tables.contains(&table.source));
         let mut wanted: BTreeSet<&str> = planned.map(|table| table.sink.name()).collect();
         wanted.extend(self.shared.spool.has_key_table().then_some(LEGACY_IDS_TABLE));

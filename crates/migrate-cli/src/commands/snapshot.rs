@@ -185,14 +185,18 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Refuses what the import would refuse once all is read and uploaded; a dry run says so and goes on. Where an import is
-    /// begun already, the documents may be its own.
-    async fn refuse_documents(&self, plan: &Plan, selected: &[TableName], folder: Option<&Path>) -> Result<()> {
-        let is_begun = folder.is_some_and(|folder| folder.join(FOLDER).join(IMPORT_FILE).exists());
-        let Some(import) = self.import.as_ref().filter(|_| self.out.is_none() && !is_begun) else { return Ok(()) };
+    /// Refuses what the import would refuse once all is read and uploaded; a dry run says so and goes on. Where an import of
+    /// all these tables is begun already, the documents may be its own.
+    async fn refuse_documents(&self, plan: &Plan, selected: &[TableName], run: Option<&Path>) -> Result<()> {
+        let Some(import) = self.import.as_ref().filter(|_| self.out.is_none()) else { return Ok(()) };
         let left_out = plan.tables.iter().filter(|table| !selected.is_empty() && !selected.contains(table.read_from()));
         let left_out: Vec<&str> = left_out.map(|table| table.sink.name()).collect();
-        let tables = SnapshotSink::tables(plan).filter(|table| !left_out.contains(table));
+        let tables: Vec<&str> = SnapshotSink::tables(plan).filter(|table| !left_out.contains(table)).collect();
+        let begun = run.map(|run| run.join(FOLDER)).filter(|folder| folder.join(IMPORT_FILE).exists());
+        let begun = begun.map(|folder| SnapshotSink::last_archive(&folder)).transpose()?.flatten();
+        if begun.is_some_and(|archive| tables.iter().all(|&table| archive.documents.contains_key(table))) {
+            return Ok(());
+        }
         match import.require_empty(tables).await {
             Err(error) if self.dry_run && error.kind() == ErrorKind::Config => {
                 let remedy = error.remedy().unwrap_or_default();

@@ -247,6 +247,20 @@ mod tests {
         assert!(!measured.cpu.is_zero());
     }
 
+    /// Pages are bounded by bytes, too: 512 rows of 900,000 bytes would be one page for each of four partitions.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn wide_rows_take_no_more_memory_than_a_few_pages() {
+        let table = LargeTable::start_wider(512, 900_000).await.unwrap();
+        for route in [REST_MUTATIONS, REST_ZIP, POSTGRES_ZIP] {
+            let folder = tempfile::tempdir().unwrap();
+            let migration = LargeMigration::plan(&table, route, folder.path(), Profile::Own).await.unwrap();
+            let measured = migration.run().await.unwrap();
+            let mebibytes = measured.peak_bytes >> 20;
+            println!("{}{:?}: {mebibytes} MiB", route.configuration, route.arrives);
+            assert!(mebibytes < 400, "{mebibytes} MiB: {route:?}");
+        }
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn documents_that_are_kept_are_verified() {
         let folder = tempfile::tempdir().unwrap();

@@ -31,8 +31,8 @@ create table orders (
     updated_at timestamptz not null
 );";
 
-/// The tables with `orders` rows of about 530 bytes each, the same every time. Keys are spread over all uuids.
-fn sql(orders: u32) -> String {
+/// The tables with `orders` rows of about 530 bytes and `wider` each, the same every time. Keys are spread over all uuids.
+fn sql(orders: u32, wider: u32) -> String {
     format!(
         "{SCHEMA}
         insert into customers
@@ -49,7 +49,7 @@ fn sql(orders: u32) -> String {
             md5('customer ' || 1 + n % {PARENTS})::uuid,
             md5('product ' || 1 + n * 7 % {PARENTS})::uuid,
             (array['open', 'paid', 'sent', 'returned'])[1 + n % 4],
-            'Order ' || n || ': ' || md5('a' || n) || ' ' || md5('b' || n),
+            'Order ' || n || ': ' || md5('a' || n) || ' ' || md5('b' || n) || repeat(md5('c' || n), {wider} / 32),
             n % 1000000 * 0.01,
             9007199254740992 + n,
             n % 3 = 0,
@@ -79,7 +79,15 @@ impl LargeTable {
     /// # Errors
     /// When a part of the stack does not start.
     pub async fn start(orders: u32) -> Result<Self> {
-        let supabase = Supabase::start(SupabaseOptions { sql: vec![sql(orders)], ..Default::default() }).await?;
+        Self::start_wider(orders, 0).await
+    }
+
+    /// The same with rows that are wider by so many bytes.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn start_wider(orders: u32, wider: u32) -> Result<Self> {
+        let supabase = Supabase::start(SupabaseOptions { sql: vec![sql(orders, wider)], ..Default::default() }).await?;
         Ok(Self { supabase, orders })
     }
 

@@ -1,6 +1,8 @@
 //! The real `migrate-run` writes a snapshot and has it imported by both stand-ins, which take it by rules of their own:
 //! every document is compared with SQL, as on the path of mutations.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -69,6 +71,16 @@ async fn newest_is(client: &ImportClient, child: &mut Child, state: &str) {
     }
 }
 
+/// A run that has read all and waits for somebody else's import.
+async fn waits_for_other(trial: &mut Trial<'_>) -> Child {
+    let mut child = trial.command(&[]).unwrap().spawn().unwrap();
+    while !trial.printed().contains("waiting for another import") {
+        assert_eq!(child.try_wait().unwrap(), None, "{}", trial.printed());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child
+}
+
 async fn ended(mut child: Child) -> Option<i32> {
     tokio::task::spawn_blocking(move || child.wait().unwrap().code()).await.unwrap()
 }
@@ -113,14 +125,65 @@ async fn a_backend_before_the_uniform_encoding_gets_the_older_one() {
     assert_eq!(calls_of(bench(&trial), "/api/import/start_upload"), 2);
 }
 
+/// Files of the newest run's snapshot with this ending.
+fn files(trial: &Trial<'_>, ending: &str) -> Vec<PathBuf> {
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+    };
+    let newest = entries(&trial.folder().join(".migrate")).into_iter().filter(|path| path.is_dir()).max();
+    let mut files = newest.map(|run| entries(&run.join("snapshot"))).unwrap_or_default();
+    files.retain(|path| path.extension().is_some_and(|found| found == ending));
+    files
+}
+
+fn seed(bench: &ConvexBench) {
+    bench.seed_document("people", json!({ "name": "there before" }).as_object().unwrap().clone());
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn tables_with_documents_and_tables_of_other_numbers_are_refused() {
+async fn tables_with_documents_are_refused_before_a_row_is_read() {
     let stage = stage(Size::SMALL).await;
     let mut trial = Trial::new(&stage, Target::bench().await.unwrap()).unwrap();
-    let fields = json!({ "name": "there before" }).as_object().unwrap().clone();
-    bench(&trial).seed_document("people", fields);
+    seed(bench(&trial));
     let message = run(&mut trial, &["--quiet"], REFUSED).await;
-    assert!(message.contains("--import-mode replace"), "{message}");
+    assert!(message.contains("people: 1") && message.contains("--import-mode replace"), "{message}");
+    assert!(!trial.folder().join(".migrate").exists(), "a run that cannot begin leaves nothing behind");
+    // Tables that are not selected are not asked for; a dry run says what would come, and goes on.
+    let message = run(&mut trial, &["--tables", "people", "--dry-run"], REJECTS_LEFT).await;
+    assert!(message.contains("a run would be refused") && message.contains("people: 1"), "{message}");
+    // A file has nothing to do with what is there.
+    run(&mut trial, &["--quiet", "--out", "snapshot.zip"], REJECTS_LEFT).await;
+    let message = run(&mut trial, &["--quiet"], REFUSED).await;
+    assert!(message.contains("people: 1"), "{message}");
+    assert_eq!(calls_of(bench(&trial), "/api/import/start_upload"), 0);
+    run(&mut trial, &["--quiet", "--import-mode", "replace", "--yes"], REJECTS_LEFT).await;
+    compare(&trial, Size::SMALL).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_counted_is_left_to_the_import() {
+    let stage = stage(Size::SMALL).await;
+    let mut trial = Trial::new(&stage, Target::bench().await.unwrap()).unwrap();
+    seed(bench(&trial));
+    bench(&trial).faults_only_on("_system/cli/tableSize");
+    // Three tables, before the source is read and before the upload.
+    bench(&trial).script(vec![Some(Fault::FunctionMissing); 6]);
+    let message = run(&mut trial, &["--quiet"], REFUSED).await;
+    assert!(message.contains("--import-mode replace") && !message.contains("people: 1"), "{message}");
+    assert_eq!(calls_of(bench(&trial), "/api/import/start_upload"), 1);
+    assert_eq!(bench(&trial).injected().values().sum::<u64>(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_and_numbers_are_looked_at_again_before_the_upload() {
+    let stage = stage(Size::SMALL).await;
+    let mut trial = Trial::new(&stage, Target::bench().await.unwrap()).unwrap();
+    let foreign = bench(&trial).foreign_import().await;
+    let child = waits_for_other(&mut trial).await;
+    seed(bench(&trial));
+    drop(foreign);
+    assert_eq!(ended(child).await, Some(REFUSED), "{}", trial.printed());
+    assert!(trial.printed().contains("people: 1"), "{}", trial.printed());
     assert_eq!(bench(&trial).document_counts(), [("orderLines", 0), ("orders", 0), ("people", 1)].map(named).into());
 
     // Somebody imports these tables with other numbers: the finished archive has ids of the old ones.
@@ -134,6 +197,35 @@ async fn tables_with_documents_and_tables_of_other_numbers_are_refused() {
     compare(&trial, Size::SMALL).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_go_once_all_tables_are_imported_and_the_archive_stays() {
+    let stage = stage(Size::SMALL).await;
+    let mut trial = Trial::new(&stage, Target::bench().await.unwrap()).unwrap();
+    // Of some tables only: the archive of all is made of these chunks and those to come.
+    run(&mut trial, &["--quiet", "--tables", "people"], REJECTS_LEFT).await;
+    let chunks = files(&trial, "chunks");
+    assert!(chunks.iter().any(|path| fs::metadata(path).unwrap().len() > 0), "{chunks:?}");
+    // The same again finds its own import; with other tables beside, another import is needed.
+    run(&mut trial, &["--quiet", "--tables", "people"], REJECTS_LEFT).await;
+    let message = run(&mut trial, &["--quiet"], REFUSED).await;
+    assert!(message.contains("people: "), "{message}");
+    run(&mut trial, &["--quiet", "--import-mode", "replace", "--yes"], REJECTS_LEFT).await;
+    compare(&trial, Size::SMALL).await;
+    assert_eq!((files(&trial, "chunks"), files(&trial, "zip").len()), (Vec::new(), 1));
+
+    // Again: nothing is read or sent, and nothing differs.
+    let uploads = calls_of(bench(&trial), "/api/import/start_upload");
+    run(&mut trial, &["--quiet", "--import-mode", "replace", "--yes"], REJECTS_LEFT).await;
+    compare(&trial, Size::SMALL).await;
+    assert_eq!((files(&trial, "chunks"), calls_of(bench(&trial), "/api/import/start_upload")), (Vec::new(), uploads));
+
+    // Without the archive there is nothing to import: an empty one is not made.
+    fs::remove_file(&files(&trial, "zip")[0]).unwrap();
+    let message = run(&mut trial, &["--quiet", "--import-mode", "replace", "--yes"], REFUSED).await;
+    assert!(message.contains("--fresh"), "{message}");
+    compare(&trial, Size::SMALL).await;
+}
+
 fn named((table, count): (&str, usize)) -> (String, usize) {
     (table.to_owned(), count)
 }
@@ -143,11 +235,7 @@ async fn a_foreign_import_is_waited_for() {
     let stage = stage(Size::SMALL).await;
     let mut trial = Trial::new(&stage, Target::bench().await.unwrap()).unwrap();
     let foreign = bench(&trial).foreign_import().await;
-    let mut child = trial.command(&[]).unwrap().spawn().unwrap();
-    while !trial.printed().contains("waiting for another import") {
-        assert_eq!(child.try_wait().unwrap(), None, "{}", trial.printed());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let child = waits_for_other(&mut trial).await;
     assert_eq!(calls_of(bench(&trial), "/api/import/start_upload"), 0);
     drop(foreign);
     assert_eq!(ended(child).await, Some(REJECTS_LEFT), "{}", trial.printed());
@@ -173,9 +261,11 @@ async fn a_stop_cancels_the_import_and_a_kill_leaves_it_to_the_next_run() {
     newest_is(&client, &mut child, "in_progress").await;
     child.kill().unwrap();
     child.wait().unwrap();
+    assert!(!files(&trial, "chunks").is_empty(), "they stay until the import is done");
     bench(&trial).hold_imports(false);
     run(&mut trial, &["--quiet"], REJECTS_LEFT).await;
     compare(&trial, Size::SMALL).await;
+    assert!(files(&trial, "chunks").is_empty());
     assert_eq!(imports(&client).await.len(), 2, "the run after the kill goes on with the import that was begun");
 }
 
@@ -204,5 +294,10 @@ async fn faults_that_pass_change_nothing() {
         let completed = completed.iter().filter(|row| row["state"]["state"] == "completed").count();
         assert_eq!(completed, 1, "{path}");
         assert!(bench(&trial).injected().len() > 1, "{path}: {:?}", bench(&trial).injected());
+        if path == "/api/import/upload_part" {
+            // The refused part was sent again; each of unknown fate cost an upload.
+            assert_eq!(calls_of(bench(&trial), "/api/import/start_upload"), 1 + 3);
+            assert_eq!(calls_of(bench(&trial), path), 5);
+        }
     }
 }

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use convex_sink::{ConvexSettings, Import, ImportMode, ImportNews, ImportOutcome, TableNumbers};
+use migrate_core::layer::RetryPolicy;
 use migrate_core::stop::Stop;
-use migrate_core::{ErrorKind, Result};
+use migrate_core::{ErrorKind, Event, Fanout, Observer, Result};
 use secrecy::SecretString;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -29,8 +30,10 @@ struct Inner {
     /// Other imports, one answer for each question; the last one stays.
     others: Vec<Vec<Json>>,
     tables: Json,
+    /// Documents of each table.
+    sizes: Json,
     /// Answers that come instead: the call's number among those of its name, its name, the status and the body. A status
-    /// over 1000 lets the call take effect first.
+    /// over 1000 lets the call take effect first; 429 asks to wait for so many seconds as the body says.
     faults: Vec<(usize, &'static str, u16, Json)>,
     imports: usize,
     stop: Option<(&'static str, Stop)>,
@@ -50,6 +53,11 @@ impl Inner {
     fn answer(&mut self, name: &str, request: &Request) -> Json {
         match name {
             "getTableMapping" => json!({ "status": "success", "value": self.tables }),
+            "tableSize" => {
+                let body: Json = request.body_json().unwrap();
+                let size = &self.sizes[body["args"]["tableName"].as_str().unwrap()];
+                json!({ "status": "success", "value": size.as_f64().unwrap_or_default() })
+            }
             "queryImport:list" => {
                 let others = if self.others.len() > 1 { self.others.remove(0) } else { self.others.concat() };
                 let own =
@@ -100,6 +108,10 @@ impl Respond for Deployment {
         let count = inner.calls.iter().filter(|call| **call == name).count();
         let fault = inner.faults.iter().find(|(at, of, ..)| *at == count && *of == name).cloned();
         match fault {
+            Some((.., 429, body)) => {
+                let seconds = body["seconds"].as_u64().unwrap_or_default();
+                ResponseTemplate::new(429).insert_header("retry-after", seconds.to_string()).set_body_json(body)
+            }
             Some((.., status, body)) if status < 1000 => ResponseTemplate::new(status).set_body_json(body),
             Some((.., status, body)) => {
                 inner.answer(&name, request);
@@ -157,9 +169,21 @@ impl World {
     }
 
     async fn import_with(&self, mode: ImportMode, answer: bool, stop: Stop) -> Result<ImportOutcome> {
+        self.import_told(mode, answer, stop, Arc::new(Fanout::default())).await
+    }
+
+    async fn import_told(
+        &self,
+        mode: ImportMode,
+        answer: bool,
+        stop: Stop,
+        observer: Arc<dyn Observer>,
+    ) -> Result<ImportOutcome> {
         let settings = ConvexSettings::new(self.server.uri(), SecretString::from("dev:a|key"));
         let short = Duration::from_millis(1);
-        let import = Import::new(&settings, mode).unwrap().part_bytes(8).poll_every(short, short).stop(stop);
+        let policy = RetryPolicy { first_delay: short, longest_delay: short, ..RetryPolicy::default() };
+        let import = Import::new(&settings, mode).unwrap().part_bytes(8).poll_every(short, short);
+        let import = import.stop(stop).retry(policy, observer);
         let numbers = TableNumbers::new([("t".to_owned(), 10_001)]);
         let archive = self.folder.path().join("snapshot.zip");
         let confirm = |summary: &str, required: bool| {
@@ -192,6 +216,7 @@ async fn an_archive_is_uploaded_confirmed_and_imported() {
     let calls = [
         "queryImport:list",
         "getTableMapping",
+        "tableSize",
         "start_upload",
         "upload_part",
         "upload_part",
@@ -224,7 +249,7 @@ async fn an_archive_is_uploaded_confirmed_and_imported() {
 /// A deployment on one machine appends parts as they come: one that was sent twice would be in the file twice.
 #[tokio::test]
 async fn a_part_of_unknown_fate_is_never_sent_again() {
-    for status in [500, 1500] {
+    for status in [500, 1500, 502, 503, 1503] {
         let world = World::new([waiting(false), completed()]).await;
         world.fault(2, "upload_part", status, json!({ "code": "InternalServerError" }));
         world.import(ImportMode::RequireEmpty, true).await.unwrap();
@@ -232,6 +257,116 @@ async fn a_part_of_unknown_fate_is_never_sent_again() {
         assert_eq!(world.deployment.0.lock().unwrap().parts.concat(), FILE);
         assert_eq!(world.count("finish_upload"), 1);
     }
+}
+
+#[tokio::test]
+async fn a_part_that_was_refused_unread_is_sent_again() {
+    let world = World::new([waiting(false), completed()]).await;
+    for at in [1, 2, 4] {
+        world.fault(at, "upload_part", 429, json!({ "code": "TooManyRequests" }));
+    }
+    world.import(ImportMode::RequireEmpty, true).await.unwrap();
+    assert_eq!((world.count("start_upload"), world.count("upload_part")), (1, 3 + 3));
+    assert_eq!(world.deployment.0.lock().unwrap().parts.concat(), FILE);
+}
+
+/// The upload of parts that are refused for ever is not begun anew: that would send what was taken once more.
+#[tokio::test]
+async fn a_part_that_is_refused_for_ever_ends_the_upload() {
+    let world = World::new([waiting(false), completed()]).await;
+    for at in 2..100 {
+        world.fault(at, "upload_part", 429, json!({ "code": "TooManyRequests" }));
+    }
+    let error = world.import(ImportMode::RequireEmpty, true).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::RateLimited);
+    let attempts = 1 + RetryPolicy::default().repeats;
+    assert_eq!((world.count("start_upload"), world.count("upload_part")), (1, 1 + attempts));
+}
+
+#[tokio::test]
+async fn tables_with_documents_are_refused_before_a_byte_is_sent() {
+    let world = World::new([waiting(false), completed()]).await;
+    world.deployment.0.lock().unwrap().sizes = json!({ "t": 12, "u": 5 });
+    let error = world.import(ImportMode::RequireEmpty, true).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    let text = error.to_string();
+    assert!(text.contains("t: 12") && !text.contains("u: 5"), "{text}");
+    assert!(error.remedy().unwrap().contains("--import-mode replace"), "{error:?}");
+    assert_eq!(world.count("start_upload"), 0);
+
+    // Other modes do not ask, and a deployment that does not tell is no hindrance.
+    world.import(ImportMode::Append, true).await.unwrap();
+    assert_eq!(world.count("tableSize"), 1);
+    let text = "You do not have permission to perform this operation (deployment:data:view)";
+    let refused = json!({ "code": "OperationNotPermitted", "message": text });
+    let unknown =
+        json!({ "status": "error", "errorMessage": "Could not find public function for '_system/cli/tableSize'" });
+    for (status, body) in [(403, refused), (200, unknown)] {
+        let world = World::new([waiting(false), completed()]).await;
+        world.deployment.0.lock().unwrap().sizes = json!({ "t": 12 });
+        world.fault(1, "tableSize", status, body);
+        world.import(ImportMode::RequireEmpty, true).await.unwrap();
+        assert_eq!((world.count("tableSize"), world.count("finish_upload")), (1, 1), "{status}");
+    }
+}
+
+/// Asks for a stop at the first repeat.
+#[derive(Debug)]
+struct StopAtRepeat(Stop);
+
+impl Observer for StopAtRepeat {
+    fn on_event(&self, event: &Event) {
+        if matches!(event, Event::Retried { .. }) {
+            self.0.request();
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_the_wait_for_a_repeat_at_once() {
+    // Answers take real time, which the clock must not overtake: it stands while a thread is busy. Should a wait not end,
+    // the thread does, and the clock moves on.
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let thread = tokio::task::spawn_blocking(move || is_done.recv_timeout(Duration::from_mins(1)));
+    for (name, cancelled) in [
+        ("queryImport:list", 0),
+        ("getTableMapping", 0),
+        ("tableSize", 0),
+        ("start_upload", 0),
+        ("upload_part", 0),
+        ("finish_upload", 0),
+        ("queryImport", 1),
+        ("perform_import", 1),
+    ] {
+        let world = World::new([waiting(false), completed()]).await;
+        world.fault(1, name, 429, json!({ "code": "TooManyRequests", "seconds": 240 }));
+        let (stop, started) = (Stop::default(), tokio::time::Instant::now());
+        let observer = Arc::new(StopAtRepeat(stop.clone()));
+        let error = world.import_told(ImportMode::RequireEmpty, true, stop, observer).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{name}");
+        assert!(started.elapsed() < Duration::from_secs(1), "{name}: {:?}", started.elapsed());
+        assert_eq!((world.count(name), world.count("cancel_import")), (1, cancelled), "{name}");
+        assert!(!world.record().exists(), "{name}");
+    }
+    drop(done);
+    thread.await.unwrap().unwrap_err();
+}
+
+#[tokio::test]
+async fn an_import_that_could_not_be_cancelled_is_found_by_the_next_run() {
+    let world = World::new([waiting(false), json!({ "state": "in_progress" })]).await;
+    let stop = Stop::default();
+    world.deployment.0.lock().unwrap().stop = Some(("perform_import", stop.clone()));
+    world.fault(1, "cancel_import", 503, json!({ "code": "ExpiredInQueue" }));
+    let error = world.import_with(ImportMode::RequireEmpty, true, stop).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert!(world.record().exists());
+    {
+        let mut inner = world.deployment.0.lock().unwrap();
+        (inner.stop, inner.states) = (None, vec![completed()]);
+    }
+    let outcome = world.import(ImportMode::RequireEmpty, true).await.unwrap();
+    assert_eq!((outcome.id.as_str(), world.count("finish_upload")), ("own0", 1));
 }
 
 #[tokio::test]

@@ -52,13 +52,17 @@ impl RunFolder {
 
     /// Opens the newest run folder of a project.
     pub(crate) fn newest(project: &Path) -> Result<Self> {
-        let all = project.join(".migrate");
-        let found = if all.is_dir() { newest(&all)? } else { None };
-        Self::hold(found.ok_or_else(|| {
+        Self::hold(Self::latest(project)?.ok_or_else(|| {
             Error::new(ErrorKind::State, "find a run")
-                .with_context("folder", all.display())
+                .with_context("folder", project.join(".migrate").display())
                 .with_remedy("run: migrate-run")
         })?)
+    }
+
+    /// Where the newest run folder of a project is, if it has one. It may be another run's.
+    pub(crate) fn latest(project: &Path) -> Result<Option<PathBuf>> {
+        let all = project.join(".migrate");
+        if all.is_dir() { newest(&all) } else { Ok(None) }
     }
 
     fn hold(path: PathBuf) -> Result<Self> {

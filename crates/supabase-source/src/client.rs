@@ -14,14 +14,16 @@ use migrate_core::record::Record;
 use migrate_core::{Error, ErrorKind, Result};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use postgrest::Postgrest;
-use reqwest::header::{ACCEPT, CONTENT_RANGE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Method, StatusCode, Url};
+use reqwest::{Method, Url};
 
 use crate::decode::decode;
 use crate::errors::{Attempt, parse_error, protocol_error, proxy_status_code, require_success, transport_error};
 use crate::key::{self, KeyKind};
+use crate::page_size::MOST_BYTES;
 use crate::query::{Comparison, Filter, ReadQuery};
+use crate::reply::{Reply, read_body};
 use crate::settings::{SupabaseSettings, is_loopback};
 use crate::table_read::TableRead;
 
@@ -29,7 +31,6 @@ use crate::table_read::TableRead;
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 
 const ACCEPT_PROFILE: HeaderName = HeaderName::from_static("accept-profile");
-const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The preference of every read of rows: timestamps come in UTC (PostgREST 12 and later).
@@ -50,14 +51,6 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("address", &self.address).field("key", &self.key).finish_non_exhaustive()
     }
-}
-
-/// An answer, whole.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
 }
 
 /// A composed request: address and what `postgrest` wants in its headers.
@@ -115,11 +108,12 @@ impl Client {
     /// Reads rows, with the size of their body in bytes, decompressed.
     ///
     /// # Errors
-    /// As [`parse_error`] and [`decode`]; `Unavailable` when fewer rows came than the answer's `Content-Range` says;
+    /// As [`parse_error`] and [`decode`]; `TooLarge` for a body of more than [`MOST_BYTES`], unless one row was asked for; `Unavailable` when fewer rows came than the answer's `Content-Range` says;
     /// `Protocol` when there are instants among them and the server does not say that it wrote them in UTC.
     pub(crate) async fn rows(&self, query: &ReadQuery, read: &TableRead, action: &str) -> Result<(Vec<Record>, u64)> {
         let attempt = self.attempt(action, Some(&query.table));
-        let reply = self.send(Method::GET, self.compose(query, &attempt)?, IN_UTC, &attempt).await?;
+        let most = if query.limit == Some(1) { u64::MAX } else { MOST_BYTES };
+        let reply = self.send_up_to(most, Method::GET, self.compose(query, &attempt)?, IN_UTC, &attempt).await?;
         require_success(reply.status, &reply.headers, &reply.body, &attempt)?;
         let records = decode(&reply.body, read)?;
         if reply.row_span().is_some_and(|rows| rows != records.len() as u64) {
@@ -225,6 +219,18 @@ impl Client {
         prefer: &'static str,
         attempt: &Attempt<'_>,
     ) -> Result<Reply> {
+        self.send_up_to(u64::MAX, method, composed, prefer, attempt).await
+    }
+
+    /// Sends, and reads the answer's body unless it has more bytes than `most`.
+    async fn send_up_to(
+        &self,
+        most: u64,
+        method: Method,
+        composed: Composed,
+        prefer: &'static str,
+        attempt: &Attempt<'_>,
+    ) -> Result<Reply> {
         let (asked, started) = (method.clone(), Instant::now());
         let mut request = self.http.request(method, composed.url).headers(composed.headers);
         if !prefer.is_empty() {
@@ -232,7 +238,7 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| transport_error(error, attempt))?;
         let (status, headers) = (response.status(), response.headers().clone());
-        let body = response.bytes().await.map_err(|error| transport_error(error, attempt))?;
+        let body = read_body(response, most, attempt).await?;
         // Neither the address, whose query has keys of rows, nor the body is for a log.
         tracing::debug!(
             method = %asked,
@@ -243,7 +249,7 @@ impl Client {
             ms = started.elapsed().as_millis(),
             "request"
         );
-        Ok(Reply { status, headers, body: Vec::from(body) })
+        Ok(Reply { status, headers, body })
     }
 
     fn compose(&self, query: &ReadQuery, attempt: &Attempt<'_>) -> Result<Composed> {
@@ -305,31 +311,6 @@ impl Client {
     }
 }
 
-impl Reply {
-    /// The rows that `Content-Range: 0-24/*` says are in the body; none where there are none or it does not say.
-    fn row_span(&self) -> Option<u64> {
-        let (span, _) = self.content_range()?;
-        let (first, last) = span.split_once('-')?;
-        let (first, last): (u64, u64) = (first.parse().ok()?, last.parse().ok()?);
-        last.checked_sub(first)?.checked_add(1)
-    }
-
-    /// Whether `Preference-Applied` names this preference (RFC 7240 §3; PostgREST `Preferences.hs`).
-    fn is_applied(&self, preference: &str) -> bool {
-        let values = self.headers.get_all(PREFERENCE_APPLIED).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|applied| applied.trim().eq_ignore_ascii_case(preference))
-    }
-
-    /// The total in `Content-Range: 0-24/3573`.
-    fn total(&self) -> Option<u64> {
-        self.content_range()?.1.parse().ok()
-    }
-
-    fn content_range(&self) -> Option<(&str, &str)> {
-        self.headers.get(CONTENT_RANGE)?.to_str().ok()?.split_once('/')
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -365,27 +346,5 @@ mod tests {
         assert_eq!(root.url.as_str(), "https://abc.supabase.co/rest/v1/");
         assert_eq!(root.headers[ACCEPT], "application/openapi+json");
         assert!(!format!("{client:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn preferences_are_applied_when_they_are_named() {
-        let applied = |text: &'static str| {
-            let headers = HeaderMap::from_iter([(PREFERENCE_APPLIED, HeaderValue::from_static(text))]);
-            Reply { status: StatusCode::OK, headers, body: Vec::new() }.is_applied(IN_UTC)
-        };
-        assert!(applied("timezone=UTC") && applied("handling=strict, timezone=UTC"));
-        assert!(!applied("timezone=UTC+3") && !applied("count=exact"));
-    }
-
-    #[test]
-    fn content_ranges() {
-        let reply = |text: &'static str| {
-            let headers = HeaderMap::from_iter([(CONTENT_RANGE, HeaderValue::from_static(text))]);
-            let reply = Reply { status: StatusCode::OK, headers, body: Vec::new() };
-            (reply.row_span(), reply.total())
-        };
-        assert_eq!(reply("0-24/*"), (Some(25), None));
-        assert_eq!(reply("*/3573"), (None, Some(3573)));
-        assert_eq!(reply("*/*"), (None, None));
     }
 }

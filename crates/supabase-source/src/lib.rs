@@ -28,6 +28,7 @@ mod place;
 mod postgres;
 mod probe;
 mod query;
+mod reply;
 mod settings;
 mod source;
 mod source_type;

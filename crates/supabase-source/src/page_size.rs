@@ -1,14 +1,27 @@
-//! How many rows to ask for: less after a page that was too large, more again after good ones.
+//! How many rows to ask for: less after a page that was too large, by the server's time or by its bytes, more again after
+//! good ones.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use migrate_core::names::TableName;
+use migrate_core::source::Page;
 use migrate_core::{Disposition, Error};
 
-/// Codes of answers that a smaller page may mend: statement timeout, a body of over 1 GiB, and gateways that stopped
-/// waiting. PGRST003 comes with 504 too, but it speaks of connections, not of the page.
-const TOO_LARGE: &[&str] = &["57014", "54000", "504", "524", "544"];
+/// Bytes that a page shall have at most: several are held at once, for each table and each part of one that is read, and
+/// rows of many kilobytes shall take no more memory than narrow ones.
+const PAGE_BYTES: u64 = 4 << 20;
+
+/// Bytes of an answer after which its rest is not read, where it may have more than one row: rows may be much wider than
+/// those before them.
+pub(crate) const MOST_BYTES: u64 = 4 * PAGE_BYTES;
+
+/// The code of an answer that was not read to its end.
+pub(crate) const CUT_OFF: &str = "page_bytes";
+
+/// Codes of answers that a smaller page may mend: statement timeout, a body of over 1 GiB, gateways that stopped
+/// waiting, and our own bound. PGRST003 comes with 504 too, but it speaks of connections, not of the page.
+const TOO_LARGE: &[&str] = &["57014", "54000", "504", "524", "544", CUT_OFF];
 
 /// Good pages in a row before the limit grows.
 const PAGES_BEFORE_GROWTH: u32 = 8;
@@ -70,16 +83,29 @@ impl PageSizes {
         Some(learned.rows)
     }
 
-    /// Notes a good page; after 8 of them the limit grows by a quarter, up to what is asked for.
-    pub(crate) fn good_page(&self, table: &TableName, asked: usize) {
+    /// Notes a good page. One of too many bytes lowers the limit to what its rows say; after 8 others the limit grows by a
+    /// quarter, up to what is asked for, as long as so many rows of this width are not too many bytes.
+    pub(crate) fn good_page(&self, table: &TableName, asked: usize, page: &Page) {
         let mut sizes = self.lock();
+        let rows = page.records.len();
+        if rows > 1 && page.bytes > PAGE_BYTES {
+            let fitting = rows_in(PAGE_BYTES, rows, page.bytes);
+            let learned = sizes.entry(table.clone()).or_insert(Learned { rows: fitting, good_pages: 0 });
+            *learned = Learned { rows: learned.rows.min(fitting), good_pages: 0 };
+            return;
+        }
         let Some(learned) = sizes.get_mut(table) else { return };
+        let grown = learned.rows + (learned.rows / 4).max(1);
+        if rows > 0 && rows_in(PAGE_BYTES, rows, page.bytes) < grown {
+            learned.good_pages = 0;
+            return;
+        }
         learned.good_pages += 1;
         if learned.good_pages < PAGES_BEFORE_GROWTH {
             return;
         }
         learned.good_pages = 0;
-        learned.rows += (learned.rows / 4).max(1);
+        learned.rows = grown;
         if learned.rows >= asked {
             sizes.remove(table);
         }
@@ -90,11 +116,52 @@ impl PageSizes {
     }
 }
 
+/// Rows in so many bytes, at least one, where `rows` have `bytes`.
+fn rows_in(wanted: u64, rows: usize, bytes: u64) -> usize {
+    let fitting = wanted.saturating_mul(rows as u64) / bytes.max(1);
+    usize::try_from(fitting).unwrap_or(usize::MAX).max(1)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use migrate_core::ErrorKind;
+    use migrate_core::record::{Record, RecordShape};
 
     use super::*;
+
+    /// A page of so many rows of so many bytes each.
+    fn page(rows: usize, width: u64) -> Page {
+        let table: TableName = "payments".parse().unwrap();
+        let shape = Arc::new(RecordShape { table, fields: Vec::new(), key: Vec::new() });
+        let records = (0..rows).map(|_| Record { shape: shape.clone(), values: Vec::new() }).collect();
+        Page { records, next: None, bytes: width * rows as u64 }
+    }
+
+    #[test]
+    fn wide_rows_come_in_pages_of_fewer() {
+        let sizes = PageSizes::default();
+        let table: TableName = "payments".parse().unwrap();
+        sizes.good_page(&table, 1000, &page(1000, 4 << 10));
+        assert_eq!(sizes.limit(&table, 1000), 1000, "4 MB are no page of too many bytes");
+        sizes.good_page(&table, 1000, &page(1000, 16 << 10));
+        assert_eq!(sizes.limit(&table, 1000), 256);
+        // Of this width, more rows are too many bytes, however often they come; a wider page lowers it once more.
+        for _ in 0..100 {
+            sizes.good_page(&table, 1000, &page(256, 16 << 10));
+        }
+        assert_eq!(sizes.limit(&table, 1000), 256);
+        sizes.good_page(&table, 1000, &page(16, 1 << 20));
+        assert_eq!(sizes.limit(&table, 1000), 4);
+        sizes.good_page(&table, 1000, &page(2, 64 << 20));
+        assert_eq!(sizes.limit(&table, 1000), 1);
+        // Narrow rows after them bring it back, a quarter at a time.
+        for _ in 0..8 * 40 {
+            sizes.good_page(&table, 1000, &page(1, 500));
+        }
+        assert_eq!(sizes.limit(&table, 1000), 1000);
+    }
 
     #[test]
     fn halves_at_once_and_grows_back_by_quarters() {
@@ -108,13 +175,13 @@ mod tests {
         assert_eq!(sizes.limit(&table, 200), 200);
         assert_eq!(sizes.limit(&other, 1000), 1000);
         for _ in 0..7 {
-            sizes.good_page(&table, 1000);
+            sizes.good_page(&table, 1000, &page(100, 100));
         }
         assert_eq!(sizes.limit(&table, 1000), 500);
-        sizes.good_page(&table, 1000);
+        sizes.good_page(&table, 1000, &page(100, 100));
         assert_eq!(sizes.limit(&table, 1000), 625);
         for _ in 0..8 * 3 {
-            sizes.good_page(&table, 1000);
+            sizes.good_page(&table, 1000, &page(100, 100));
         }
         assert_eq!(sizes.limit(&table, 1000), 1000);
     }
@@ -126,7 +193,7 @@ mod tests {
         assert_eq!(sizes.shrink(&table, 3), Some(1));
         assert_eq!(sizes.shrink(&table, 1), None);
         for _ in 0..8 {
-            sizes.good_page(&table, 100);
+            sizes.good_page(&table, 100, &page(1, 100));
         }
         assert_eq!(sizes.limit(&table, 100), 2);
     }

@@ -10,13 +10,14 @@ use migrate_core::{Error, ErrorKind, Result};
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, SERVER};
 
-use crate::client::{Client, Reply};
+use crate::client::Client;
 use crate::discover;
 use crate::key::KeyKind;
 use crate::openapi::Document;
 use crate::page_size::is_too_large;
 use crate::postgres::PostgresCatalog;
 use crate::query::{ReadQuery, quote};
+use crate::reply::Reply;
 use crate::settings::SupabaseSettings;
 
 /// Rows that are asked for to find how many come: hosted projects allow no larger `db-max-rows`.

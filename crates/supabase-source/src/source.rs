@@ -17,7 +17,7 @@ use crate::error_rules::LIFT_TIMEOUT;
 use crate::filter::RowFilter;
 use crate::key::{KeyKind, require_full_sight};
 use crate::key_order;
-use crate::page_size::{OneRow, PageSizes, asks_to_wait, is_too_large};
+use crate::page_size::{CUT_OFF, OneRow, PageSizes, asks_to_wait, is_too_large};
 use crate::partition::Ranges;
 use crate::place::{PlaceRead, Windows};
 use crate::query::{Filter, ReadQuery, keyset_queries, quote};
@@ -300,7 +300,7 @@ impl Source for SupabaseSource {
         loop {
             let error = match self.try_page(&read, &request, limit).await {
                 Ok(page) => {
-                    self.page_sizes.good_page(table, request.limit);
+                    self.page_sizes.good_page(table, request.limit, &page);
                     return Ok(page);
                 }
                 Err(error) => error,
@@ -310,7 +310,9 @@ impl Source for SupabaseSource {
                 return Err(self.explain(table)(error));
             }
             self.windows.shrink(table);
-            let smaller = self.page_sizes.shrink(table, limit);
+            // Each answer that is cut off has cost the server all of it: fewer of them in bigger steps.
+            let tried = if error.code() == CUT_OFF { (limit / 2).max(2) } else { limit };
+            let smaller = self.page_sizes.shrink(table, tried);
             tracing::info!(%table, limit, smaller, code = error.code(), "the page was too large");
             match smaller {
                 Some(smaller) if too_large && !asks_to_wait(&error) => limit = smaller,

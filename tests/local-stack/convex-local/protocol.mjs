@@ -26,9 +26,9 @@ const LIMIT_TEXTS = [
 
 /** A refusal of the whole request: `{"code", "message"}` with a status that is not 200. */
 class SystemError extends Error {
-  constructor(status, code, message) {
+  constructor(status, code, message, headers = {}) {
     super(message);
-    Object.assign(this, { status, code });
+    Object.assign(this, { status, code, headers });
   }
 }
 
@@ -94,7 +94,7 @@ export function protocol(deployment, { adminKey, limitedKey, version, instanceNa
     } catch (error) {
       request.resume();
       if (error instanceof SystemError) {
-        send(response, error.status, { code: error.code, message: error.message });
+        send(response, error.status, { code: error.code, message: error.message }, error.headers);
       } else {
         console.error(error);
         const message = "Your request couldn't be completed. Try again later.";
@@ -104,14 +104,26 @@ export function protocol(deployment, { adminKey, limitedKey, version, instanceNa
   };
 }
 
-/** The routes of imports (crates/local_backend/src/snapshot_import.rs), and one to begin and end somebody else's. */
+/**
+ * The routes of imports (crates/local_backend/src/snapshot_import.rs), one to begin and end somebody else's, and one that
+ * lets the parts that come next fail: null is one that does not, and `isTaken` lets it be taken all the same.
+ */
 function importRoutes({ imports }) {
+  const failures = [];
   return {
     "/api/import/start_upload": () => imports.startUpload(),
     "/api/import/upload_part": (request, body) => {
       const { searchParams } = new URL(request.url, "http://localhost");
+      const failure = failures.shift() ?? null;
+      const failed = () => new SystemError(failure.status, "LocalStackFault", "a fault that was asked for", failure.headers);
+      if (failure !== null && !failure.isTaken) throw failed();
       const token = imports.uploadPart(searchParams.get("uploadToken"), Number(searchParams.get("partNumber")), body);
+      if (failure !== null) throw failed();
       return new Json(token);
+    },
+    "/local-stack/fail-parts": async (request) => {
+      failures.push(...(await readJson(request)).failures);
+      return {};
     },
     "/api/import/finish_upload": async (request) => imports.finishUpload(await readJson(request)),
     "/api/perform_import": async (request) => {
@@ -270,9 +282,9 @@ async function readJson(request) {
   }
 }
 
-function send(response, status, body) {
+function send(response, status, body, headers = {}) {
   const isText = typeof body === "string";
-  response.writeHead(status, { "content-type": isText ? "text/plain" : "application/json" });
+  response.writeHead(status, { ...headers, "content-type": isText ? "text/plain" : "application/json" });
   response.end(isText ? body : JSON.stringify(body instanceof Json ? body.value : body));
 }
 

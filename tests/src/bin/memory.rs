@@ -15,7 +15,7 @@ const MIB: f64 = 1_048_576.0;
 /// Measures the peak memory of migrate-run on tables of several sizes.
 ///
 /// Each table is migrated from a real Postgres and PostgREST into convex-bench, a stand-in for Convex, by the release
-/// build of migrate-run. Its rows have about 530 bytes and refer to two tables of 1,000. Fails when a count of the report
+/// build of migrate-run. Its rows have about 530 bytes, or more where it is asked for, and refer to two tables of 1,000. Fails when a count of the report
 /// or of convex-bench is not the number of rows, and when a peak is over the limit.
 #[derive(Debug, Parser)]
 #[command(name = "memory")]
@@ -29,6 +29,9 @@ struct Arguments {
         default_values_t = [20_000, 200_000],
     )]
     rows: Vec<u32>,
+    /// Make every row wider by so many bytes; a document of Convex has a mebibyte at most
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    wider: u32,
     /// Highest peak that is accepted, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 150)]
     limit: u32,
@@ -39,8 +42,8 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { rows, limit, verify } = Arguments::parse();
-    match measure(&rows, limit, verify).await {
+    let Arguments { rows, wider, limit, verify } = Arguments::parse();
+    match measure(&rows, wider, limit, verify).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("memory: {error}");
@@ -50,14 +53,14 @@ async fn main() -> ExitCode {
 }
 
 /// Runs every size before it judges, so that a failure shows all figures.
-async fn measure(sizes: &[u32], limit: u32, verify: bool) -> Result<()> {
+async fn measure(sizes: &[u32], wider: u32, limit: u32, verify: bool) -> Result<()> {
     eprintln!("building the release programs, then a run for each size …");
     println!("{:>14} {:>10} {:>10} {:>10} {:>10} {:>10}", "", "rows", "bytes/row", "seconds", "rows/s", "peak MiB");
     let mut over = Vec::new();
     for rows in sizes {
         let failed = |error: std::io::Error| Error::new(format!("failed to make a temporary folder: {error}"));
         let folder = tempfile::tempdir().map_err(failed)?;
-        let table = LargeTable::start(*rows).await?;
+        let table = LargeTable::start_wider(*rows, wider).await?;
         let bytes = table.bytes_per_row().await?;
         let options = ConvexBenchOptions { keep_documents: verify, ..ConvexBenchOptions::default() };
         let convex = ConvexBench::start(options).await;

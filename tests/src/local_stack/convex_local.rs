@@ -200,6 +200,15 @@ impl ConvexLocal {
         self.post("/local-stack/foreign-import", json!({ "isRunning": is_running })).await.map(|_| ())
     }
 
+    /// Lets the parts of uploads that come next fail as these say, each in its turn: `{ "status", "headers", "isTaken" }`,
+    /// or null for one that does not fail. One that `isTaken` is stored all the same.
+    ///
+    /// # Errors
+    /// The server is gone.
+    pub async fn fail_parts(&self, failures: Value) -> Result<()> {
+        self.post("/local-stack/fail-parts", json!({ "failures": failures })).await.map(|_| ())
+    }
+
     /// Puts a document's fields, encoded, in place of those of `id`, or into a new document where there is no `id`; takes
     /// the document away where there are no fields. Nothing is validated: it happens behind everybody's back. Returns
     /// the id.

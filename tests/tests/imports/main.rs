@@ -1,5 +1,6 @@
 //! Both stand-ins take imports by Convex's rules. Archives and requests are made by the test itself.
 
+mod client;
 mod faults;
 mod modes;
 mod rows;

@@ -1,27 +1,25 @@
 //! [`Import`]: an archive's way into a deployment.
 
-use std::collections::HashSet;
 use std::fs;
-use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use migrate_core::error::{Disposition, Error, ErrorKind, Result};
-use migrate_core::stop::Stop;
+use migrate_core::layer::{Repeater, RetryPolicy};
+use migrate_core::observe::{Fanout, Observer};
+use migrate_core::stop::{Stop, stopped};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 use super::chunk::io_error;
-use super::import_client::{ImportClient, ImportState, OLD_DEPLOYMENT, count_of, import_failure};
+use super::import_client::{ImportClient, ImportState, OLD_DEPLOYMENT, count_of, import_failure, not_empty};
 use super::numbers::TableNumbers;
+use super::upload::{PART_BYTES, Upload};
 use crate::settings::ConvexSettings;
 
-/// Bytes of a part: above the 5 MiB that Convex's storage asks for.
-const PART_BYTES: u64 = 8 * 1024 * 1024;
-/// Parts of one upload at most; the storage takes 10,000.
-const MAX_PARTS: u64 = 9999;
-/// Attempts at one call, or at the whole upload.
-const ATTEMPTS: u32 = 6;
+/// Counts that are asked for at once.
+const COUNTS: usize = 8;
 
 /// What becomes of documents that the tables hold already.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,13 +87,14 @@ struct ImportFile {
 
 /// Uploads an archive and has it imported.
 ///
-/// Parts are sent one after the other and never twice: where it is unknown what became of one, the upload begins anew.
-/// What is sent is nothing to the deployment until the last step of the upload, and nothing is written until the import is
-/// confirmed.
+/// Parts are sent one after the other, and again only where they were refused unread: where it is unknown what became of
+/// one, the upload begins anew. What is sent is nothing to the deployment until the last step of the upload, and nothing
+/// is written until the import is confirmed.
 #[derive(Debug)]
 pub struct Import {
     client: ImportClient,
     mode: ImportMode,
+    repeater: Repeater,
     stop: Stop,
     first_poll: Duration,
     last_poll: Duration,
@@ -115,6 +114,7 @@ impl Import {
         Ok(Self {
             client: ImportClient::new(settings)?,
             mode,
+            repeater: Repeater::new(RetryPolicy::default(), Arc::new(Fanout::default())),
             stop: Stop::default(),
             first_poll: Duration::from_secs(1),
             last_poll: Duration::from_secs(5),
@@ -124,8 +124,14 @@ impl Import {
 
     /// Stops it by this handle: an import that is not finished is cancelled.
     #[must_use]
-    pub fn stop(mut self, stop: Stop) -> Self {
-        self.stop = stop;
+    pub fn stop(self, stop: Stop) -> Self {
+        Self { repeater: self.repeater.with_stop(stop.clone()), stop, ..self }
+    }
+
+    /// Sets how calls are repeated, and who hears of it.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy, observer: Arc<dyn Observer>) -> Self {
+        self.repeater = Repeater::new(policy, observer).with_stop(self.stop.clone());
         self
     }
 
@@ -156,7 +162,35 @@ impl Import {
     /// # Errors
     /// Those of a call.
     pub async fn table_numbers(&self) -> Result<TableNumbers> {
-        self.retry(|| self.client.table_numbers()).await
+        self.repeater.repeat("table_numbers", None, || self.client.table_numbers()).await
+    }
+
+    /// Refuses tables that hold documents, where the mode asks for empty ones. A table whose documents cannot be counted
+    /// passes: the deployment judges it when the archive is there.
+    ///
+    /// # Errors
+    /// `Config` with the tables and their counts; those of a call.
+    pub async fn require_empty(&self, tables: impl IntoIterator<Item = &str>) -> Result<()> {
+        if self.mode != ImportMode::RequireEmpty {
+            return Ok(());
+        }
+        let count = async |table: &str| Ok((table.to_owned(), self.count(table).await?));
+        let counts = stream::iter(tables).map(count).buffered(COUNTS);
+        let counts: Vec<(String, u64)> = counts.try_collect().await?;
+        let full = counts.into_iter().filter(|(_, count)| *count > 0);
+        let full: Vec<String> = full.map(|(table, count)| format!("{table}: {count}")).collect();
+        if full.is_empty() { Ok(()) } else { Err(not_empty().with_context("documents", full.join(", "))) }
+    }
+
+    /// Documents of a table; 0 where the deployment does not tell.
+    async fn count(&self, table: &str) -> Result<u64> {
+        match self.repeater.repeat("count", None, || self.client.table_size(table)).await {
+            Err(error) if is_untold(&error) => {
+                tracing::debug!(table, code = error.code(), "the documents cannot be counted before the import");
+                Ok(0)
+            }
+            counted => counted,
+        }
     }
 
     /// Uploads the archive, has it read, asks `confirm` with the deployment's own summary, and waits for the end.
@@ -165,8 +199,9 @@ impl Import {
     /// the archive's tables are compared with the deployment's before anything is sent.
     ///
     /// # Errors
-    /// `State` for tables that have other numbers by now; `Config` for an import that was refused or not confirmed;
-    /// `Interrupted` after a stop; those of the calls, once they were repeated in vain.
+    /// `State` for tables that have other numbers by now; `Config` for tables that are not empty and should be, and for an
+    /// import that was refused or not confirmed; `Interrupted` after a stop; those of the calls, once they were repeated in
+    /// vain.
     pub async fn run(
         &self,
         archive: &Path,
@@ -181,17 +216,26 @@ impl Import {
             id
         } else {
             self.wait_for_others(&news).await?;
-            numbers.check(&self.retry(|| self.client.table_numbers()).await?)?;
-            let id = self.upload(archive, &news).await?;
+            numbers.check(&self.table_numbers().await?)?;
+            self.require_empty(numbers.iter().map(|(table, _)| table)).await?;
+            let id = self.upload().run(archive, &news).await?;
             let file = ImportFile { import_id: id.clone(), sha256: sha256.to_owned(), mode: self.mode };
             write_record(record, &file)?;
             id
         };
-        let outcome = self.follow(&id, confirm, news).await;
-        if outcome.as_ref().is_err_and(|error| error.disposition() == Disposition::Abort) {
-            forget(record)?;
+        match self.follow(&id, confirm, news).await {
+            Err(error) if error.kind() == ErrorKind::Interrupted => Err(self.cancel(&id, record).await),
+            Err(error) if error.disposition() == Disposition::Abort => {
+                forget(record)?;
+                Err(error)
+            }
+            done => done,
         }
-        outcome
+    }
+
+    fn upload(&self) -> Upload<'_> {
+        let Self { client, repeater, stop, mode, part_bytes, .. } = self;
+        Upload { client, repeater, stop, mode: *mode, part_bytes: *part_bytes }
     }
 
     /// True for the error of a deployment that only knows [`super::Encoding::Shape`].
@@ -211,7 +255,7 @@ impl Import {
         if file.sha256 != sha256 || file.mode != self.mode {
             return Ok(None);
         }
-        let row = self.retry(|| self.client.import(&file.import_id)).await?;
+        let row = self.repeater.repeat("import", None, || self.client.import(&file.import_id)).await?;
         Ok(row.filter(|row| !matches!(row.state, ImportState::Failed { .. })).map(|row| row.id))
     }
 
@@ -219,74 +263,13 @@ impl Import {
     async fn wait_for_others(&self, news: &impl Fn(ImportNews)) -> Result<()> {
         let mut delay = self.first_poll;
         loop {
-            let imports = self.retry(|| self.client.imports()).await?;
+            let imports = self.repeater.repeat("list_imports", None, || self.client.imports()).await?;
             if !imports.iter().any(|row| matches!(row.state, ImportState::InProgress { .. })) {
                 return Ok(());
             }
             news(ImportNews::WaitingForOther);
             self.pause(&mut delay).await?;
         }
-    }
-
-    async fn upload(&self, archive: &Path, news: &impl Fn(ImportNews)) -> Result<String> {
-        let mut delay = self.first_poll;
-        let mut attempt = 1;
-        loop {
-            match self.upload_once(archive, news).await {
-                Err(error) if error.disposition() == Disposition::Retry && attempt < ATTEMPTS => {
-                    attempt += 1;
-                    tracing::debug!(code = error.code(), "the upload begins anew");
-                    self.pause(&mut delay).await?;
-                }
-                done => return done,
-            }
-        }
-    }
-
-    async fn upload_once(&self, archive: &Path, news: &impl Fn(ImportNews)) -> Result<String> {
-        let total = fs::metadata(archive).map_err(|error| io_error(archive, error))?.len();
-        let part_bytes = self.part_bytes.max(total.div_ceil(MAX_PARTS));
-        let token = self.client.start_upload().await?;
-        let mut parts: Vec<Json> = Vec::new();
-        let mut sent = 0;
-        news(ImportNews::Uploading { sent, total });
-        while sent < total {
-            if self.stop.is_requested() {
-                return Err(interrupted());
-            }
-            let part = read_part(archive, sent, part_bytes.min(total - sent)).await?;
-            let length = part.len() as u64;
-            parts.push(self.client.upload_part(&token, parts.len() + 1, part).await?);
-            sent += length;
-            news(ImportNews::Uploading { sent, total });
-        }
-        self.finish_upload(&token, &parts).await
-    }
-
-    /// Ends the upload. Where it is unknown what became of that, the new import is looked for before it is sent again: a
-    /// second one would wait for ever.
-    async fn finish_upload(&self, token: &str, parts: &[Json]) -> Result<String> {
-        let before: HashSet<String> =
-            self.retry(|| self.client.imports()).await?.into_iter().map(|row| row.id).collect();
-        let mut delay = self.first_poll;
-        for _ in 0..ATTEMPTS {
-            let error = match self.client.finish_upload(token, parts, self.mode).await {
-                Err(error) if error.disposition() == Disposition::Retry => error,
-                done => return done,
-            };
-            self.pause(&mut delay).await?;
-            let now = self.retry(|| self.client.imports()).await?;
-            let mut new = now.into_iter().filter(|row| !before.contains(&row.id));
-            match (new.next(), new.next()) {
-                (Some(own), None) => return Ok(own.id),
-                (None, _) => tracing::debug!(code = error.code(), "the upload is ended once more"),
-                (Some(_), Some(_)) => {
-                    return Err(Error::new(ErrorKind::State, "tell which of several new imports is this one")
-                        .with_remedy("cancel them in the dashboard, then run the same command"));
-                }
-            }
-        }
-        Err(Error::new(ErrorKind::Unavailable, "end the upload").with_remedy("run the same command later"))
     }
 
     async fn follow(
@@ -298,7 +281,7 @@ impl Import {
         let mut delay = self.first_poll;
         let mut is_confirmed = false;
         loop {
-            let row = self.retry(|| self.client.import(id)).await?;
+            let row = self.repeater.repeat("import", None, || self.client.import(id)).await?;
             let row = row.ok_or_else(|| {
                 Error::new(ErrorKind::Protocol, "find the import that was begun").with_context("import", id)
             })?;
@@ -309,17 +292,18 @@ impl Import {
                 ImportState::Failed { error_message } => {
                     return Err(import_failure(&error_message).with_context("import", id));
                 }
-                _ if self.stop.is_requested() => return Err(self.cancel(id).await),
+                _ if self.stop.is_requested() => return Err(stopped()),
                 ImportState::WaitingForConfirmation { message_to_confirm, require_manual_confirmation }
                     if !is_confirmed =>
                 {
                     let required = require_manual_confirmation.unwrap_or(false);
                     if !confirm(&message_to_confirm.unwrap_or_default(), required) {
-                        self.cancel(id).await;
+                        let cancelled = self.repeater.repeat("cancel_import", None, || self.client.cancel(id)).await;
+                        tracing::debug!(is_cancelled = cancelled.is_ok(), "the import was not confirmed");
                         return Err(Error::new(ErrorKind::Config, "import: it was not confirmed")
                             .with_remedy("run the same command to be asked again, or add --yes"));
                     }
-                    self.retry(|| self.client.perform(id)).await?;
+                    self.repeater.repeat("perform_import", None, || self.client.perform(id)).await?;
                     is_confirmed = true;
                     delay = self.first_poll;
                 }
@@ -330,71 +314,39 @@ impl Import {
                     news(ImportNews::Reading);
                 }
             }
-            // A stop ends the wait, and is seen by the next turn, which cancels.
+            // A stop ends the wait, and is seen by the next turn: an import that is done by then is not cancelled.
             let _ = self.pause(&mut delay).await;
         }
     }
 
-    /// Cancels an import that nobody waits for any more; returns the error that ends the run.
-    async fn cancel(&self, id: &str) -> Error {
-        match self.client.cancel(id).await {
-            Ok(()) => interrupted(),
+    /// Cancels an import that a stop leaves behind; returns the error that ends the run. One that could not be cancelled stays
+    /// remembered.
+    async fn cancel(&self, id: &str, record: &Path) -> Error {
+        match self.stop.bound(self.client.cancel(id)).await {
+            Ok(()) => forget(record).err().unwrap_or_else(stopped),
             Err(error) => Error::new(ErrorKind::Interrupted, "cancel the import, which may go on")
                 .with_context("import", id)
-                .with_remedy("cancel it in the dashboard")
+                .with_remedy("cancel it in the dashboard, or run the same command to wait for its end")
                 .with_source(error),
         }
-    }
-
-    /// Repeats a call that may be repeated.
-    async fn retry<T, F: Future<Output = Result<T>>>(&self, call: impl Fn() -> F) -> Result<T> {
-        let mut delay = self.first_poll;
-        for _ in 1..ATTEMPTS {
-            match call().await {
-                Err(error) if error.disposition() == Disposition::Retry => {
-                    tracing::debug!(code = error.code(), "the call is repeated");
-                    let asked = error.retry_after().unwrap_or_default();
-                    delay = delay.max(asked);
-                    tokio::time::sleep(delay).await;
-                    delay = (delay * 2).min(self.last_poll.max(asked));
-                }
-                done => return done,
-            }
-        }
-        call().await
     }
 
     /// Waits, each time longer; a stop ends the wait.
     async fn pause(&self, delay: &mut Duration) -> Result<()> {
         tokio::select! {
             () = tokio::time::sleep(*delay) => {}
-            () = self.stop.requested() => return Err(interrupted()),
+            () = self.stop.requested() => return Err(stopped()),
         }
         *delay = (*delay * 2).min(self.last_poll);
         Ok(())
     }
 }
 
-fn interrupted() -> Error {
-    Error::new(ErrorKind::Interrupted, "import: a stop was asked for")
-}
-
-async fn read_part(archive: &Path, at: u64, bytes: u64) -> Result<Vec<u8>> {
-    let archive = archive.to_owned();
-    let read = move || {
-        let mut part = Vec::with_capacity(usize::try_from(bytes).unwrap_or_default());
-        let mut file = fs::File::open(&archive).map_err(|error| io_error(&archive, error))?;
-        let done = file.seek(SeekFrom::Start(at)).and_then(|_| file.take(bytes).read_to_end(&mut part));
-        done.map_err(|error| io_error(&archive, error))?;
-        if part.len() as u64 == bytes {
-            return Ok(part);
-        }
-        Err(Error::new(ErrorKind::State, "read the archive: it is shorter than it was")
-            .with_remedy("begin anew: --fresh"))
-    };
-    tokio::task::spawn_blocking(read)
-        .await
-        .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unexpected, "finish reading a part")))
+/// Whether an error says that a count is not to be had: without the right to it, from a deployment that does not know the
+/// query, or of a table that is too large for it.
+fn is_untold(error: &Error) -> bool {
+    let is_refused = matches!(error.kind(), ErrorKind::Forbidden | ErrorKind::FunctionMissing);
+    is_refused || error.disposition() == Disposition::Split
 }
 
 fn write_record(path: &Path, file: &ImportFile) -> Result<()> {

@@ -120,6 +120,13 @@ impl ImportClient {
         self.query("_system/cli/queryImport", json!({ "importId": id })).await
     }
 
+    /// The exact number of a table's documents.
+    pub(crate) async fn table_size(&self, table: &str) -> Result<u64> {
+        let name = "_system/cli/tableSize";
+        let size: Json = self.query(name, json!({ "tableName": table })).await?;
+        count_of(&size).ok_or_else(|| protocol(self.client.named(name, false), "read a table's size: it is no number"))
+    }
+
     async fn query<T: DeserializeOwned>(&self, name: &str, args: Json) -> Result<T> {
         let body = json!({ "path": name, "format": "json", "args": args });
         self.client.call(FunctionKind::Query, name, body.to_string().into_bytes()).await
@@ -131,7 +138,7 @@ impl ImportClient {
         Ok(started.upload_token)
     }
 
-    /// Sends a part, which may be sent once: a deployment on one machine appends what comes. Returns the part's token.
+    /// Sends a part: a deployment on one machine appends what comes, so that it may arrive once only. Returns the part's token.
     pub(crate) async fn upload_part(&self, token: &str, number: usize, part: Vec<u8>) -> Result<Json> {
         let token = utf8_percent_encode(token, NON_ALPHANUMERIC);
         let path = format!("/api/import/upload_part?uploadToken={token}&partNumber={number}");
@@ -184,6 +191,8 @@ impl ImportClient {
     }
 }
 
+const NOT_EMPTY: &str = "import into tables that have documents";
+const USE_A_MODE: &str = "add --import-mode replace to drop them, or --import-mode append to keep them";
 const NUMBERS_IN_USE: &str = "import tables whose numbers are in use";
 const READ_NUMBERS: &str = "begin anew with --fresh, which reads the deployment's numbers";
 
@@ -191,11 +200,7 @@ const READ_NUMBERS: &str = "begin anew with --fresh, which reads the deployment'
 /// values of rows. Source: `snapshot_import/import_error.rs` and `import_facing.rs` of the backend.
 const FAILURES: &[(&str, &str, &str)] = &[
     ("unexpected token at 'uniform'", OLD_DEPLOYMENT, "update the deployment, or use the older encoding"),
-    (
-        "already exists",
-        "import into tables that have documents",
-        "add --import-mode replace to drop them, or --import-mode append to keep them",
-    ),
+    ("already exists", NOT_EMPTY, USE_A_MODE),
     (
         "still backfilling",
         "import while indexes are being made",
@@ -223,6 +228,11 @@ const FAILURES: &[(&str, &str, &str)] = &[
     ),
     ("anceled", "import: it was cancelled", "run the same command to import again"),
 ];
+
+/// The error for tables that must be empty and are not.
+pub(crate) fn not_empty() -> Error {
+    Error::new(ErrorKind::Config, NOT_EMPTY).with_remedy(USE_A_MODE)
+}
 
 /// The message of a deployment that does not know the uniform encoding.
 pub(crate) const OLD_DEPLOYMENT: &str = "import into a deployment that is older than the uniform encoding";

@@ -16,6 +16,7 @@ mod shape;
 mod sink;
 mod spool;
 mod uniform;
+mod upload;
 mod validate;
 mod zip;
 

@@ -92,6 +92,14 @@ impl SnapshotSink {
         Ok(read_json::<FolderFile>(&folder.join(FOLDER_FILE))?.map(|file| file.numbers))
     }
 
+    /// The archive that a folder's snapshot was finished with last, whether or not its file is still there.
+    ///
+    /// # Errors
+    /// `Io`; `State` for a file of another format.
+    pub fn last_archive(folder: &Path) -> Result<Option<Archive>> {
+        read_json(&folder.join(ARCHIVE_FILE))
+    }
+
     /// Opens the snapshot of a plan in a folder, or begins it.
     ///
     /// `numbers` are those of the deployment now, or the ones to be used; adopted tables may be among them.
@@ -139,7 +147,7 @@ impl SnapshotSink {
     /// `Io`; `State` for a file of another format.
     pub fn finished_archive(&self, tables: &[TableName]) -> Result<Option<(PathBuf, Archive)>> {
         let path = self.folder.join(ARCHIVE);
-        let archive: Option<Archive> = read_json(&self.folder.join(ARCHIVE_FILE))?;
+        let archive = Self::last_archive(&self.folder)?;
         let planned = self.plan.tables.iter().filter(|table| tables.contains(&table.source));
         let mut wanted: BTreeSet<&str> = planned.map(|table| table.sink.name()).collect();
         wanted.extend(self.shared.spool.has_key_table().then_some(LEGACY_IDS_TABLE));
@@ -167,9 +175,21 @@ impl SnapshotSink {
         Ok((path, archive))
     }
 
+    /// Removes the chunks that an archive was made of, once it was imported: they are about as large as the archive, which
+    /// stays. Does nothing where tables of the plan are not in the archive, because the next one is made of these chunks and
+    /// theirs.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn remove_chunks(&self, imported: &Archive) -> Result<()> {
+        let is_whole = Self::tables(&self.plan).all(|table| imported.documents.contains_key(table));
+        if is_whole { self.shared.spool.remove_files(&self.folder) } else { Ok(()) }
+    }
+
     /// Records of a table, by its name at the source, that were written, each time counted that they were.
     ///
-    /// Less than a state says were committed means that the machine stopped before they were on disk.
+    /// Less than a state says were committed means that the machine stopped before they were on disk, or that the chunks
+    /// were removed after an import.
     #[must_use]
     pub fn written(&self, table: &TableName) -> u64 {
         let place = self.shared.spool.of_source(table);

@@ -1,6 +1,7 @@
 //! What a snapshot is made of while it is written: the chunks of every table, and which documents in them count.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +12,7 @@ use migrate_core::plan::LegacyIds;
 use migrate_core::record::RowError;
 use migrate_core::sink::WriteRecord;
 
-use super::chunk::{Chunk, ChunkFile, NewChunk, Piece};
+use super::chunk::{Chunk, ChunkFile, NewChunk, Piece, io_error};
 use super::numbers::TableNumbers;
 use super::uniform;
 use super::validate::{References, Validator};
@@ -255,6 +256,18 @@ impl Spool {
         let mut content = table.content();
         content.file.append(&NewChunk { ids, references, documents, keys })?;
         Ok(content.file.chunks().len() - 1)
+    }
+
+    /// Removes the files of all tables; what is open stays readable until it is closed.
+    pub(crate) fn remove_files(&self, folder: &Path) -> Result<()> {
+        for table in &self.tables {
+            let path = path_of(folder, &table.sink);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io_error(&path, error)),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The keys of some rows of a chunk, read from its lines.

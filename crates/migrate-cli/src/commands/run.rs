@@ -100,7 +100,15 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
     let checked = async {
         let mut snapshot = None;
         let sink: Arc<dyn Sink> = if plan.sink.write == WriteMethod::Snapshot {
-            let asked = Asked { yes: options.yes, quiet: options.quiet, dry_run, feedback: sides.feedback.clone() };
+            let goes_on_in = if arguments.fresh { None } else { RunFolder::latest(project.folder())? };
+            let asked = Asked {
+                yes: options.yes,
+                quiet: options.quiet,
+                dry_run,
+                feedback: sides.feedback.clone(),
+                tables: arguments.tables.clone(),
+                goes_on_in,
+            };
             let prepared = Snapshot::prepare(&arguments.snapshot, asked, &plan, &sides).await?;
             let sink = prepared.sink()?;
             snapshot = Some(prepared);

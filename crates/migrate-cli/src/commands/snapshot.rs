@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use convex_sink::{Archive, Encoding, Import, ImportMode, ImportNews, SnapshotSink, TableNumbers};
+use migrate_core::layer::RetryPolicy;
 use migrate_core::names::TableName;
 use migrate_core::pipeline::Pipeline;
 use migrate_core::plan::{Plan, WriteMethod};
@@ -19,6 +20,8 @@ use crate::{confirm, output};
 
 /// The file in which an import is remembered until it is finished.
 const IMPORT_FILE: &str = "import.json";
+/// The snapshot's folder in a run's.
+const FOLDER: &str = "snapshot";
 
 /// Choices for a snapshot.
 #[derive(Debug, Args)]
@@ -33,7 +36,7 @@ pub(super) struct SnapshotArguments {
     out: Option<PathBuf>,
     /// Snapshot: what becomes of documents that are there
     ///
-    /// For convex.write = "snapshot" in migrate.toml. `require-empty`, the default, refuses the import where a table has
+    /// For convex.write = "snapshot" in migrate.toml. `require-empty`, the default, refuses to begin where a table has
     /// any. `replace` drops them in the moment in which the new ones are there. `append` keeps them; it is not all or
     /// nothing.
     #[arg(long, value_enum, value_name = "MODE", hide_possible_values = true, hide_short_help = true)]
@@ -115,20 +118,26 @@ pub(super) struct Asked {
     pub(super) quiet: bool,
     pub(super) dry_run: bool,
     pub(super) feedback: Feedback,
+    /// The selected tables; all where there is none.
+    pub(super) tables: Vec<TableName>,
+    /// The run folder that it goes on in, if there is one.
+    pub(super) goes_on_in: Option<PathBuf>,
 }
 
 impl Snapshot {
-    /// Reads the tables' numbers, where a deployment can be asked. Writes nothing.
+    /// Reads the tables' numbers, where a deployment can be asked, and refuses tables that are not empty and must be.
+    /// Writes nothing.
     ///
     /// # Errors
-    /// `Config` for choices that need another terminal or a deployment; those of the deployment's check.
+    /// `Config` for choices that need another terminal or a deployment, and for tables that hold documents; those of the
+    /// deployment's check.
     pub(super) async fn prepare(
         arguments: &SnapshotArguments,
         asked: Asked,
         plan: &Plan,
         sides: &Sides<'_>,
     ) -> Result<Self> {
-        let Asked { yes, quiet, dry_run, feedback } = asked;
+        let Asked { yes, quiet, dry_run, feedback, tables, goes_on_in } = asked;
         let mode: ImportMode = arguments.import_mode.unwrap_or(Mode::RequireEmpty).into();
         let mut snapshot = Self {
             import: None,
@@ -153,7 +162,9 @@ impl Snapshot {
             Err(_) => None,
         };
         if let Some(settings) = settings {
-            let import = Import::new(&settings, mode)?;
+            let import = Import::new(&settings, mode)?
+                .retry(RetryPolicy::default(), sides.observer.clone())
+                .stop(sides.stop.clone());
             import.check().await?;
             if arguments.table_numbers.is_empty() {
                 snapshot.numbers = Some(import.table_numbers().await?);
@@ -169,8 +180,31 @@ impl Snapshot {
         // What cannot be begun is refused before a run folder is made.
         let numbers = snapshot.numbers_for(plan, None)?;
         numbers.of(SnapshotSink::tables(plan))?;
+        snapshot.refuse_documents(plan, &tables, goes_on_in.as_deref()).await?;
         snapshot.open_temporary(plan)?;
         Ok(snapshot)
+    }
+
+    /// Refuses what the import would refuse once all is read and uploaded; a dry run says so and goes on. Where an import of
+    /// all these tables is begun already, the documents may be its own.
+    async fn refuse_documents(&self, plan: &Plan, selected: &[TableName], run: Option<&Path>) -> Result<()> {
+        let Some(import) = self.import.as_ref().filter(|_| self.out.is_none()) else { return Ok(()) };
+        let left_out = plan.tables.iter().filter(|table| !selected.is_empty() && !selected.contains(table.read_from()));
+        let left_out: Vec<&str> = left_out.map(|table| table.sink.name()).collect();
+        let tables: Vec<&str> = SnapshotSink::tables(plan).filter(|table| !left_out.contains(table)).collect();
+        let begun = run.map(|run| run.join(FOLDER)).filter(|folder| folder.join(IMPORT_FILE).exists());
+        let begun = begun.map(|folder| SnapshotSink::last_archive(&folder)).transpose()?.flatten();
+        if begun.is_some_and(|archive| tables.iter().all(|&table| archive.documents.contains_key(table))) {
+            return Ok(());
+        }
+        match import.require_empty(tables).await {
+            Err(error) if self.dry_run && error.kind() == ErrorKind::Config => {
+                let remedy = error.remedy().unwrap_or_default();
+                self.note(&format!("a run would be refused: failed to {error}; {remedy}"));
+                Ok(())
+            }
+            checked => checked,
+        }
     }
 
     fn numbers_for(&self, plan: &Plan, folder: Option<&Path>) -> Result<TableNumbers> {
@@ -184,13 +218,13 @@ impl Snapshot {
     fn open_temporary(&mut self, plan: &Plan) -> Result<()> {
         let failed = |error| Error::new(ErrorKind::Io, "make a temporary folder").with_source(error);
         let temporary = tempfile::tempdir().map_err(failed)?;
-        let folder = temporary.path().join("snapshot");
+        let folder = temporary.path().join(FOLDER);
         self.open_at(plan, folder, Some(temporary))
     }
 
     /// Opens the snapshot in a run folder.
     pub(super) fn open(&mut self, plan: &Plan, run_folder: &Path) -> Result<()> {
-        self.open_at(plan, run_folder.join("snapshot"), None)
+        self.open_at(plan, run_folder.join(FOLDER), None)
     }
 
     fn open_at(&mut self, plan: &Plan, folder: PathBuf, temporary: Option<TempDir>) -> Result<()> {
@@ -240,7 +274,7 @@ impl Snapshot {
             (Some(out), _) => self.put(&path, &out, &archive, report),
             (None, Some(import)) => {
                 let tables = pipeline.done_tables().await?;
-                self.import(import.stop(pipeline.stop()), &tables, path, archive, report).await
+                self.import(import, &tables, path, archive, report).await
             }
             (None, None) => Err(Error::new(ErrorKind::Config, "import a snapshot without a deployment")),
         }
@@ -277,6 +311,7 @@ impl Snapshot {
         let mut imported = import.run(&path, &archive.sha256, &numbers, &record, confirm, news).await;
         if imported.as_ref().is_err_and(Import::wants_older_encoding) && archive.encoding == Encoding::Uniform {
             self.note("the deployment is an older one: writing the archive in the older encoding");
+            check_written(sink, report)?;
             (path, archive) = sink.finish_archive(tables, Encoding::Shape).await?;
             report.snapshot(shown(&path, &archive));
             imported = import.run(&path, &archive.sha256, &numbers, &record, confirm, news).await;
@@ -291,6 +326,9 @@ impl Snapshot {
         self.note(&format!("imported: {} documents", outcome.documents.unwrap_or_else(|| total(&archive))));
         let done = ImportReport { id: outcome.id, mode: mode.to_owned(), documents: outcome.documents };
         report.snapshot(SnapshotReport { import: Some(done), ..shown(&path, &archive) });
+        if let Err(error) = sink.remove_chunks(&archive) {
+            self.note(&format!("the import is done; what it was made of is left: failed to {error}"));
+        }
         Ok(())
     }
 
@@ -322,7 +360,8 @@ impl Snapshot {
     }
 }
 
-/// Refuses a snapshot that lacks what the state says was written: after a power cut, one may be behind the other.
+/// Refuses a snapshot that lacks what the state says was written: after a power cut, one may be behind the other, and after
+/// an import, what the archive was made of is gone.
 fn check_written(sink: &SnapshotSink, report: &ReportBuilder) -> Result<()> {
     for table in report.report(None).tables.values() {
         let written = sink.written(&table.table);

@@ -8,6 +8,7 @@
 mod bisect;
 mod dry_run;
 mod limit;
+mod repeater;
 mod retry;
 mod retry_after;
 mod slots;
@@ -16,6 +17,7 @@ mod timeout;
 pub use bisect::Bisect;
 pub use dry_run::DryRun;
 pub use limit::Limit;
-pub use retry::{Retry, RetryPolicy};
+pub use repeater::{Repeater, RetryPolicy};
+pub use retry::Retry;
 pub use retry_after::retry_after;
 pub use timeout::Timeout;

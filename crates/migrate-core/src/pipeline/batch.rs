@@ -48,7 +48,8 @@ pub(super) struct Batch {
     bytes: usize,
 }
 
-/// Cuts a stream of rows into batches at the first limit they meet. Batches span pages.
+/// Cuts a stream of rows into batches at the first limit they meet. Batches span pages. Rejects count by the bytes that
+/// they keep: rows may be rejected because they are large.
 #[derive(Debug)]
 pub(super) struct Batcher {
     records: usize,
@@ -70,10 +71,11 @@ impl Batcher {
     pub(super) fn push(&mut self, PreparedRow { row, key, misses }: PreparedRow) -> Option<Batch> {
         let size = match &row {
             Prepared::Ready(_, kept) => kept.bytes,
-            Prepared::Skipped | Prepared::Rejected(_) => 0,
+            Prepared::Rejected(reject) => reject.bytes(),
+            Prepared::Skipped => 0,
         };
         let is_full = self.open.rows.len() >= self.records
-            || (!self.open.rows.is_empty() && self.open.bytes + size > self.bytes)
+            || (self.open.bytes > 0 && self.open.bytes + size > self.bytes)
             || self.open.totals.read >= MAX_ROWS_READ
             || (self.cut_at_reject && self.open.totals.rejected > 0);
         let full = is_full.then(|| std::mem::take(&mut self.open));
@@ -94,6 +96,7 @@ impl Batcher {
             }
             Prepared::Rejected(mut reject) => {
                 reject.counted.misses = Counted::misses(misses.iter().map(FieldName::as_str));
+                open.bytes += size;
                 open.totals.rejected += 1;
                 open.totals.reject_codes.entry(reject.code).or_default().add(&reject.key);
                 open.rejects.push(*reject);
@@ -106,5 +109,40 @@ impl Batcher {
     /// The rest, if there is any.
     pub(super) fn finish(&mut self) -> Option<Batch> {
         (self.open.totals.read > 0).then(|| std::mem::take(&mut self.open))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::RejectCode;
+    use crate::reject::Counted;
+
+    #[test]
+    fn large_rejects_fill_a_batch_by_their_bytes() {
+        let reject = |key: u32, bytes: usize| Reject {
+            table: "notes".parse().unwrap(),
+            key: key.to_string().as_str().into(),
+            code: RejectCode::ReferenceMissing,
+            field: None,
+            reason: String::new(),
+            remedy: String::new(),
+            record: serde_json::json!({ "text": ["x".repeat(bytes)] }),
+            counted: Counted::default(),
+        };
+        let rejects = |rows: u32, bytes: usize| {
+            let mut batcher = Batcher::new(1000, 2 << 20, false);
+            let mut full: Vec<Batch> = Vec::new();
+            for key in 0..rows {
+                let row = Prepared::Rejected(Box::new(reject(key, bytes)));
+                let prepared = PreparedRow { row, key: key.to_string().as_str().into(), misses: Vec::new() };
+                full.extend(batcher.push(prepared));
+            }
+            full.extend(batcher.finish());
+            full.iter().map(|batch| batch.rejects.len()).collect::<Vec<_>>()
+        };
+        assert_eq!(rejects(5, 900_000), [2, 2, 1]);
+        assert_eq!(rejects(3, 5 << 20), [1, 1, 1], "one that is larger than a batch comes alone");
+        assert_eq!(rejects(9000, 0), [8192, 808], "small ones by their number");
     }
 }

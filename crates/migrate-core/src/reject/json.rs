@@ -47,3 +47,14 @@ pub(super) fn value_to_json(value: &Value, is_open: bool) -> Json {
         ),
     }
 }
+
+/// Bytes of the texts in some JSON, names among them, and a few for all else.
+pub(super) fn text_bytes(json: &Json) -> usize {
+    const SCALAR: usize = 8;
+    match json {
+        Json::Null | Json::Bool(_) | Json::Number(_) => SCALAR,
+        Json::String(text) => SCALAR + text.len(),
+        Json::Array(items) => items.iter().map(text_bytes).sum(),
+        Json::Object(fields) => fields.iter().map(|(name, value)| name.len() + text_bytes(value)).sum(),
+    }
+}

@@ -92,4 +92,9 @@ impl Reject {
             counted: Counted::default(),
         }
     }
+
+    /// Bytes of the texts that it keeps, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        json::text_bytes(&self.record)
+    }
 }

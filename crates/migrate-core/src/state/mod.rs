@@ -249,6 +249,7 @@ pub trait StateStore: Debug + Send + Sync {
     /// The rejects of some rows: same length and order as `keys`, `None` for a row that is not rejected.
     async fn rejected(&self, table: &TableName, keys: &[SourceKey]) -> Result<Vec<Option<Reject>>>;
 
-    /// Rejects of a table in the order they came: those after the `after`-th, at most `limit`.
+    /// Rejects of a table in the order they came: those after the `after`-th, at most `limit`, and fewer where they are
+    /// large; none only where there are no more.
     async fn rejects(&self, table: &TableName, after: u64, limit: usize) -> Result<Vec<Reject>>;
 }

@@ -14,6 +14,9 @@ use crate::reject::Reject;
 /// Version of the state file's tables; kept in SQLite's `user_version`.
 const STATE_VERSION: i64 = 2;
 
+/// Bytes of rejects after which no more are read at once: they may be rejects because they are large.
+const REJECT_BYTES: usize = 8 << 20;
+
 /// Marks the file as ours, in SQLite's `application_id`: "S2C1".
 const APPLICATION_ID: i64 = 0x5332_4331;
 
@@ -282,11 +285,17 @@ impl StateStore for SqliteState {
         let (table, after) = (table.to_string(), i64::try_from(after).unwrap_or(i64::MAX));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.with(move |connection| {
-            connection
-                .prepare_cached("select reject from rejects where source = ?1 order by position limit ?3 offset ?2")?
-                .query_map(params![table, after, limit], |row| row.get::<_, String>(0))?
-                .map(|text| from_json(&text?))
-                .collect()
+            let query = "select reject from rejects where source = ?1 order by position limit ?3 offset ?2";
+            let mut query = connection.prepare_cached(query)?;
+            let mut texts = query.query_map(params![table, after, limit], |row| row.get::<_, String>(0))?;
+            let (mut rejects, mut bytes) = (Vec::new(), 0);
+            while bytes < REJECT_BYTES
+                && let Some(text) = texts.next().transpose()?
+            {
+                bytes += text.len();
+                rejects.push(from_json(&text)?);
+            }
+            Ok(rejects)
         })
         .await
     }

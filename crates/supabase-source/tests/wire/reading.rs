@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use migrate_core::catalog::{CATALOG_VERSION, Catalog, Column, ScalarKind, SourceType, TableKind, TableSchema};
+use migrate_core::names::SourceKey;
 use migrate_core::source::{Cursor, KeyRange, Page, PageRequest};
 use migrate_core::value::Value;
 use migrate_core::{ErrorKind, Source as _};
@@ -130,6 +131,36 @@ async fn slow_pages_shrink_at_once_and_grow_back() {
         .filter_map(|request| request.url.query_pairs().find(|(name, _)| name == "limit")?.1.parse().ok())
         .collect();
     assert_eq!(asked[..12], [20, 10, 5, 5, 5, 5, 5, 5, 5, 5, 6, 3], "it grew after 8 good pages, and halved again");
+}
+
+/// Bytes that are held of one answer: 16 MiB, and what comes with them.
+#[tokio::test]
+async fn pages_of_wide_rows_are_of_fewer() {
+    let width = |id: usize| if id < 60 { 10 } else { 1 << 20 };
+    let rows: Vec<Json> = (0..120).map(|id| json!({ "id": id, "text": "x".repeat(width(id)) })).collect();
+    let definition = json!({ "properties": {
+        "id": { "format": "integer", "description": "Note:\nThis is a Primary Key.<pk/>" },
+        "text": { "format": "text" }
+    } });
+    let server = Simulated::new(&json!(rows), 1000).serve("items", definition).await;
+    let source = source(&server);
+    let first = request("items", &["id"], &["id", "text"], None, 60);
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let page = source.read_page(PageRequest { after, ..first.clone() }).await.unwrap();
+        pages.push((page.records.len(), page.bytes >> 20));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(pages.iter().map(|(rows, _)| rows).sum::<usize>(), 120);
+    assert!(pages.iter().all(|(_, mebibytes)| *mebibytes <= 16), "{pages:?}");
+    // 60 narrow ones; 60 wide ones are cut off, 15 are just within it, and from there on as many as 4 MiB hold.
+    assert_eq!(pages[..4], [(60, 0), (15, 15), (3, 3), (3, 3)]);
+    let keys: Vec<SourceKey> = (0..120).map(|id: u32| id.to_string().as_str().into()).collect();
+    let found = source.fetch(&table("items"), &keys, &fields(&["id", "text"])).await.unwrap();
+    assert!(found.iter().all(Option::is_some));
 }
 
 #[tokio::test]

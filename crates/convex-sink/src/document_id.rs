@@ -129,7 +129,7 @@ impl FromStr for DocumentId {
         let number_bytes = TEXT_LENGTHS.iter().position(|&length| length == text.len());
         let number_bytes = number_bytes.ok_or(InvalidDocumentId("no id has that many characters"))? + 1;
         let bytes = read_base32(text)?;
-        let length = number_bytes + INTERNAL_BYTES + FOOTER_BYTES;
+        let mut checksum = Fletcher::default();
         let mut table = 0_u64;
         for (position, byte) in bytes.iter().take(number_bytes).enumerate() {
             let is_last = position + 1 == number_bytes;
@@ -137,20 +137,21 @@ impl FromStr for DocumentId {
                 return Err(InvalidDocumentId("its table number is of another length"));
             }
             table |= u64::from(byte & 0x7f) << (7 * position);
+            checksum.add(*byte);
         }
-        let mut internal = [0; INTERNAL_BYTES];
-        for (slot, &byte) in internal.iter_mut().zip(bytes.iter().skip(number_bytes)) {
-            *slot = byte;
-        }
+        let (internal, footer) = bytes
+            .get(number_bytes..)
+            .and_then(|rest| rest.split_first_chunk::<INTERNAL_BYTES>())
+            .and_then(|(internal, rest)| Some((*internal, *rest.first_chunk::<FOOTER_BYTES>()?)))
+            .ok_or(InvalidDocumentId("no id has that many characters"))?;
+        internal.iter().for_each(|&byte| checksum.add(byte));
         let id = u32::try_from(table).ok().and_then(|table| Self::new(table, internal));
         let id = id.ok_or(InvalidDocumentId("no table has its number"))?;
-        let mut again = [0; MAX_BYTES];
-        // Written again it is the same: that holds the footer and the number's shortest form.
-        if id.encode(&mut again) == length && again == bytes {
-            Ok(id)
-        } else {
-            Err(InvalidDocumentId("its checksum does not match"))
+        // A number that fits into fewer bytes has a spelling of that length.
+        if number_bytes > 1 && table >> (7 * (number_bytes - 1)) == 0 {
+            return Err(InvalidDocumentId("its table number is of another length"));
         }
+        if footer == checksum.footer() { Ok(id) } else { Err(InvalidDocumentId("its checksum does not match")) }
     }
 }
 
@@ -217,24 +218,30 @@ const DIGITS: [u8; 256] = {
 /// The bytes of a text, and zeros behind them.
 fn read_base32(text: &str) -> Result<[u8; MAX_BYTES], InvalidDocumentId> {
     let mut bytes = [0; MAX_BYTES];
-    let mut slots = bytes.iter_mut();
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for char in text.bytes() {
-        let digit = DIGITS.get(usize::from(char)).copied().filter(|&digit| digit != NONE);
-        let digit = digit.ok_or(InvalidDocumentId("a character of it is in no id"))?;
-        bits = (bits << 5) | u32::from(digit);
-        held += 5;
-        if held >= 8 {
-            held -= 8;
-            let [byte, ..] = (bits >> held).to_le_bytes();
-            if let Some(slot) = slots.next() {
-                *slot = byte;
-            }
-            bits &= (1 << held) - 1;
+    // What is no digit has the one bit that no digit has.
+    let mut all = 0;
+    let mut rest = 0;
+    // Eight characters are five bytes.
+    for (chars, slots) in text.as_bytes().chunks(8).zip(bytes.chunks_mut(5)) {
+        let mut bits = 0_u64;
+        for &char in chars {
+            let digit = DIGITS.get(usize::from(char)).copied().unwrap_or(NONE);
+            all |= digit;
+            bits = (bits << 5) | u64::from(digit & (NONE - 1));
         }
+        bits <<= 5 * (8 - chars.len());
+        let [_, _, _, spelled @ ..] = bits.to_be_bytes();
+        let whole = chars.len() * 5 / 8;
+        for (slot, byte) in slots.iter_mut().zip(spelled.into_iter().take(whole)) {
+            *slot = byte;
+        }
+        rest = spelled.into_iter().skip(whole).fold(0, |rest, byte| rest | byte);
+    }
+    if all & NONE != 0 {
+        return Err(InvalidDocumentId("a character of it is in no id"));
     }
     // The bits that fill the last character are zeros in the one spelling.
-    if bits == 0 { Ok(bytes) } else { Err(InvalidDocumentId("its last character is another one")) }
+    if rest == 0 { Ok(bytes) } else { Err(InvalidDocumentId("its last character is another one")) }
 }
 
 /// Makes the ids of one table's documents from its rows' keys.

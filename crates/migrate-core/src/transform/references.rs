@@ -48,9 +48,12 @@ impl ReferenceKeys {
     /// # Errors
     /// `key_unusable` for what cannot be a key, `unknown_value` for a discriminator that names no parent.
     pub(super) fn of(&self, record: &Record) -> Result<Vec<Vec<ParentKey>>, RowError> {
-        let of_field =
-            |field: &Option<Referring>| field.as_ref().map_or_else(|| Ok(Vec::new()), |field| field.keys(record));
-        self.fields.iter().map(of_field).collect()
+        // Collected, it would grow step by step: an error may end it early.
+        let mut keys = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            keys.push(field.as_ref().map_or_else(|| Ok(Vec::new()), |field| field.keys(record))?);
+        }
+        Ok(keys)
     }
 }
 

@@ -90,8 +90,16 @@ pub(crate) fn write(
         add_lines(&mut zip, &format!("{LEGACY_IDS_TABLE}/generated_schema.jsonl"), &schema)?;
         documents.insert(LEGACY_IDS_TABLE.to_owned(), all);
     }
-    let bytes = zip.finish()?;
-    let sha256 = sha256_of(partial)?;
+    let (bytes, file) = zip.finish()?;
+    // Both take their time, and neither needs the other.
+    let (durable, sha256) = std::thread::scope(|scope| {
+        let durable = scope.spawn(|| file.sync_all().map_err(|error| io_error(partial, error)));
+        let sha256 = sha256_of(partial);
+        let lost = |_| Error::new(ErrorKind::Unexpected, "make the archive durable");
+        (durable.join().unwrap_or_else(|panic| Err(lost(panic))), sha256)
+    });
+    durable?;
+    let sha256 = sha256?;
     std::fs::rename(partial, path).map_err(|error| io_error(path, error))?;
     Ok(Archive { bytes, sha256, encoding, documents })
 }

@@ -104,8 +104,8 @@ impl ZipWriter {
         done.map(|_| ()).map_err(|error| io_error(&self.path, error))
     }
 
-    /// Writes the directory, and makes the file durable; returns its bytes.
-    pub(crate) fn finish(mut self) -> Result<u64> {
+    /// Writes the directory; returns how many bytes the file has, and the file, which is not durable yet.
+    pub(crate) fn finish(mut self) -> Result<(u64, File)> {
         let start = self.at;
         let entries = std::mem::take(&mut self.entries);
         for entry in &entries {
@@ -114,9 +114,9 @@ impl ZipWriter {
         let size = self.at - start;
         let end = end_of_directory(start, size, entries.len() as u64, self.at);
         self.write(&end)?;
-        let flushed = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
-        flushed.map_err(|error| io_error(&self.path, error))?;
-        Ok(self.at)
+        let Self { path, file, at, .. } = self;
+        let file = file.into_inner().map_err(|error| io_error(&path, error.into_error()))?;
+        Ok((at, file))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -291,7 +291,7 @@ with zipfile.ZipFile(sys.argv[1]) as archive:
         add(&mut zip, "a/documents.jsonl", 100, &["one\n", "two\n", ""]);
         // As an entry that may be of 8 GiB is written.
         add(&mut zip, "large/documents.jsonl", 8 << 30, &["three\n"]);
-        let bytes = zip.finish().unwrap();
+        let (bytes, _) = zip.finish().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), bytes);
         let expected = serde_json::json!({
             "empty/documents.jsonl": "", "a/documents.jsonl": "one\ntwo\n", "large/documents.jsonl": "three\n",
@@ -309,7 +309,7 @@ with zipfile.ZipFile(sys.argv[1]) as archive:
         zip.file.seek(SeekFrom::Start(zip.at)).unwrap();
         add(&mut zip, "a/documents.jsonl", 100, &["one\n"]);
         add(&mut zip, "b/documents.jsonl", 100, &["two\n"]);
-        assert!(zip.finish().unwrap() > 5 << 30);
+        assert!(zip.finish().unwrap().0 > 5 << 30);
         let expected = serde_json::json!({ "a/documents.jsonl": "one\n", "b/documents.jsonl": "two\n" });
         assert_eq!(entries(&path), expected);
     }

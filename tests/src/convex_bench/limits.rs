@@ -114,7 +114,20 @@ fn depth(value: &Value) -> usize {
 
 /// Whether some field's name may be one that Convex refuses, judged by the characters of the whole text.
 fn may_hold_an_odd_name(text: &str) -> bool {
-    text.bytes().any(|byte| byte == b'$' || byte >= 0x80) || text.contains("\\u")
+    let is_odd = |(at, _): (usize, &str)| !is_encoded_scalar(text, at);
+    !text.is_ascii() || text.contains("\\u") || text.match_indices('$').any(is_odd)
+}
+
+/// Whether the `$` there begins the name in an object that stands for a scalar: `{"$integer":"…"}` and nothing beside.
+/// A quote inside a text is escaped, so this is none.
+fn is_encoded_scalar(text: &str, at: usize) -> bool {
+    let value = |name: &str| text.get(at..).and_then(|rest| rest.strip_prefix(name));
+    text.get(..at).is_some_and(|before| before.ends_with("{\""))
+        && ["$integer\":\"", "$float\":\"", "$bytes\":\""].into_iter().find_map(value).is_some_and(|value| {
+            value.split_once(['"', '\\']).is_some_and(|(encoded, rest)| {
+                value.as_bytes().get(encoded.len()) == Some(&b'"') && rest.starts_with('}')
+            })
+        })
 }
 
 /// Checks what a transaction writes in all.
@@ -271,5 +284,8 @@ mod tests {
         assert!(check_document(r#"{"a":{"größe":1}}"#).is_err());
         assert!(check_document(r#"{"a":{"\u0024x":1}}"#).is_err());
         assert!(check_document(r#"{"a":{"$integer":"AQAAAAAAAAA="}}"#).is_ok());
+        assert!(check_document(r#"{"a":{"$integer":"AQAAAAAAAAA=","b":1}}"#).is_err());
+        assert!(check_document(r#"{"a":{"b":1,"$integer":"AQAAAAAAAAA="}}"#).is_err());
+        assert!(check_document(r#"{"a":"{\"$integer\":\"\"}","b":{"$x":1}}"#).is_err());
     }
 }

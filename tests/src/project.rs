@@ -141,12 +141,20 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Builds the migrate programs in the running one's target folder, and gives the folder they are in.
+/// The programs that those of this package run: a release build links each for minutes.
+const OWN_PROGRAMS: [&str; 5] = ["migrate-discover", "migrate-plan", "migrate-run", "migrate-verify", "migrate-report"];
+
+/// Builds the migrate programs in the running one's target folder, and gives the folder they are in. Of a release build,
+/// those that this package's own run.
 ///
 /// # Errors
 /// When cargo fails.
 pub fn build_programs(profile: Profile) -> Result<PathBuf> {
-    build(profile, &["-p", "migrate-cli", "--bins"])
+    let programs = match own_folder()?.ends_with("release") || profile == Profile::Release {
+        false => vec!["--bins"],
+        true => OWN_PROGRAMS.iter().flat_map(|name| ["--bin", *name]).collect(),
+    };
+    build(profile, &[&["-p", "migrate-cli"], &*programs].concat())
 }
 
 /// Builds an example of this package as the running program was built, and gives its path.
@@ -158,13 +166,19 @@ pub fn build_example(name: &str) -> Result<PathBuf> {
     Ok(folder.join("examples").join(name))
 }
 
-/// Builds in the running program's target folder, and gives the folder of the profile.
-fn build(profile: Profile, what: &[&str]) -> Result<PathBuf> {
+/// The folder that the running program was built into.
+fn own_folder() -> Result<PathBuf> {
     let own = std::env::current_exe().map_err(|error| Error::new(format!("failed to find this program: {error}")))?;
     let mut folder = own.parent().unwrap_or(Path::new(".")).to_owned();
     if folder.file_name() == Some(OsStr::new("deps")) {
         folder.pop();
     }
+    Ok(folder)
+}
+
+/// Builds in the running program's target folder, and gives the folder of the profile.
+fn build(profile: Profile, what: &[&str]) -> Result<PathBuf> {
+    let folder = own_folder()?;
     let target = folder.parent().unwrap_or(Path::new("."));
     let is_release = profile == Profile::Release || folder.ends_with("release");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -13,7 +13,7 @@ use crate::state::PartitionId;
 use crate::stop::{Stop, stopped};
 
 /// Pages read ahead of the one that is being prepared.
-const PAGES_AHEAD: usize = 2;
+const PAGES_AHEAD: usize = 1;
 
 /// Reads the rows of a plan's tables, page by page.
 pub(crate) struct PageReader {

@@ -1,5 +1,7 @@
 //! [`ConvexSink`]: records as calls of the generated mutations.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt as _};
 use migrate_core::error::{Error, ErrorKind, Result};
@@ -40,6 +42,8 @@ pub struct ConvexSink {
     functions: FunctionNames,
     settings: ConvexSettings,
     refusals: Refusals,
+    /// Bytes of the largest batch that was sent: the next one needs about as many, and grows into them at once.
+    largest_body: AtomicUsize,
 }
 
 /// One written record, as the functions return it.
@@ -81,6 +85,7 @@ impl ConvexSink {
             functions: FunctionNames::new(settings.module.as_str()),
             settings,
             refusals: Refusals::default(),
+            largest_body: AtomicUsize::new(0),
         })
     }
 
@@ -244,9 +249,11 @@ impl Sink for ConvexSink {
             WriteMode::Patch => self.functions.patch(batch.table),
         };
         let mut body = encode::begin_call(&name, self.settings.secret.as_ref());
+        body.reserve(self.largest_body.load(Ordering::Relaxed));
         let measured = batch.records.iter().map(|record| self.measure(record).map(|_| record));
         let faults = encode::write_records(&mut body, batch.mode, self.legacy_id_field(), measured);
         encode::end_call(&mut body);
+        self.largest_body.fetch_max(body.len(), Ordering::Relaxed);
         let sent = faults.iter().filter(|fault| fault.is_none()).count();
         let answer: Vec<Written> =
             if sent == 0 { Vec::new() } else { self.client.call(FunctionKind::Mutation, &name, body).await? };

@@ -150,9 +150,10 @@ const OWN_PROGRAMS: [&str; 5] = ["migrate-discover", "migrate-plan", "migrate-ru
 /// # Errors
 /// When cargo fails.
 pub fn build_programs(profile: Profile) -> Result<PathBuf> {
-    let programs = match own_folder()?.ends_with("release") || profile == Profile::Release {
-        false => vec!["--bins"],
-        true => OWN_PROGRAMS.iter().flat_map(|name| ["--bin", *name]).collect(),
+    let programs = if profile == Profile::Release || own_folder()?.ends_with("release") {
+        OWN_PROGRAMS.iter().flat_map(|name| ["--bin", *name]).collect()
+    } else {
+        vec!["--bins"]
     };
     build(profile, &[&["-p", "migrate-cli"], &*programs].concat())
 }

@@ -144,7 +144,9 @@ impl FromStr for DocumentId {
             .and_then(|rest| rest.split_first_chunk::<INTERNAL_BYTES>())
             .and_then(|(internal, rest)| Some((*internal, *rest.first_chunk::<FOOTER_BYTES>()?)))
             .ok_or(InvalidDocumentId("no id has that many characters"))?;
-        internal.iter().for_each(|&byte| checksum.add(byte));
+        for &byte in &internal {
+            checksum.add(byte);
+        }
         let id = u32::try_from(table).ok().and_then(|table| Self::new(table, internal));
         let id = id.ok_or(InvalidDocumentId("no table has its number"))?;
         // A number that fits into fewer bytes has a spelling of that length.

@@ -228,7 +228,7 @@ pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
 fn plain_length(text: &[u8]) -> usize {
     /// Looked at together, without a branch for each: the compiler makes one comparison of them.
     const TOGETHER: usize = 16;
-    let is_escaped = |byte: &u8| (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    let is_escaped = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     let has_none = |bytes: &&[u8]| !bytes.iter().fold(false, |found, byte| found | is_escaped(byte));
     let plain = text.chunks_exact(TOGETHER).take_while(has_none).count() * TOGETHER;
     let rest = text.get(plain..).unwrap_or_default();

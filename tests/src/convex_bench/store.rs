@@ -302,10 +302,12 @@ impl Table {
 
 pub(super) fn in_order_of_creation(rows: &HashMap<Internal, Row>) -> Vec<(&Internal, &Map<String, Value>)> {
     let kept = rows.iter().filter_map(|(internal, row)| Some((internal, &**row.document.as_ref()?)));
-    let mut kept: Vec<_> = kept.collect();
+    // The time is looked up once for each, not at each comparison.
     let created = |document: &Map<String, Value>| document.get("_creationTime").and_then(Value::as_f64);
-    kept.sort_by(|(_, a), (_, b)| created(a).partial_cmp(&created(b)).unwrap_or(std::cmp::Ordering::Equal));
-    kept
+    let timed = kept.map(|(internal, document)| (created(document).unwrap_or_default(), internal, document));
+    let mut kept: Vec<_> = timed.collect();
+    kept.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
+    kept.into_iter().map(|(_, internal, document)| (internal, document)).collect()
 }
 
 fn add_system_fields(document: &mut Map<String, Value>, id: &str, creation_time: f64) {

@@ -3,18 +3,23 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
 use super::aggregate::Aggregates;
 use super::canonical::Hasher;
 use super::run::Shared;
 use super::spooled_documents::{Line, SinkSide, Sum};
 use super::{Document, DocumentPage};
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::TableName;
+use crate::names::{SourceKey, TableName};
 use crate::plan::LegacyIds;
 use crate::stop::stopped;
 
 /// Documents of one page at most: what is held of a table at once.
 pub(super) const PAGE_DOCUMENTS: usize = 4096;
+
+/// Parts of a page that are hashed at once.
+const HASH_PARTS: usize = 4;
 
 /// Names of fields outside the plan that are kept of a table at most.
 const UNPLANNED_NAMES: usize = 100;
@@ -98,24 +103,50 @@ async fn keep_page(
     } else {
         None
     };
-    let (worker, first) = (shared.clone(), side.lines);
-    let count = documents.len();
-    let hashed = tokio::task::spawn_blocking(move || hash_page(&worker, place, documents, keys)).await;
-    let part = hashed.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unexpected, "finish hashing documents")))?;
-    side.lines += u64::try_from(part.lines.len()).unwrap_or(u64::MAX);
-    for line in part.lines.iter().filter(|line| line.key.is_some()) {
+    let (first, count) = (side.lines, documents.len());
+    let mut lines = Vec::with_capacity(count);
+    for hashing in hash_in_parts(shared, place, documents, keys) {
+        let hashed = hashing.await;
+        let part = hashed.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unexpected, "finish hashing documents")))?;
+        side.sums.merge(&part.sums);
+        for (name, documents) in part.unplanned {
+            if side.unplanned.len() < UNPLANNED_NAMES || side.unplanned.contains_key(&name) {
+                *side.unplanned.entry(name).or_default() += documents;
+            }
+        }
+        lines.extend(part.lines);
+    }
+    side.lines += u64::try_from(lines.len()).unwrap_or(u64::MAX);
+    for line in lines.iter().filter(|line| line.key.is_some()) {
         side.keyed += 1;
         side.content.add(line.hash);
     }
-    side.sums.merge(&part.sums);
-    for (name, documents) in part.unplanned {
-        if side.unplanned.len() < UNPLANNED_NAMES || side.unplanned.contains_key(&name) {
-            *side.unplanned.entry(name).or_default() += documents;
-        }
-    }
-    shared.spool.add(place, number, cursor, first, part.lines).await?;
+    shared.spool.add(place, number, cursor, first, lines).await?;
     shared.tell_read(place, count);
     Ok(())
+}
+
+/// Hashes the documents of a page on several threads, in parts that are in the page's order: a table's pages come one
+/// after the other, so that one thread would be what all wait for.
+fn hash_in_parts(
+    shared: &Arc<Shared>,
+    place: usize,
+    mut documents: Vec<Document>,
+    mut keys: Option<Vec<Vec<SourceKey>>>,
+) -> Vec<JoinHandle<Result<Hashed>>> {
+    let length = documents.len().div_ceil(HASH_PARTS).max(1);
+    let mut parts = Vec::with_capacity(HASH_PARTS);
+    while !documents.is_empty() {
+        let rest = documents.split_off(length.min(documents.len()));
+        let documents = std::mem::replace(&mut documents, rest);
+        let own_keys = keys.as_mut().map(|keys| {
+            let rest = keys.split_off(length.min(keys.len()));
+            std::mem::replace(keys, rest)
+        });
+        let shared = shared.clone();
+        parts.push(tokio::task::spawn_blocking(move || hash_documents(&shared, place, documents, own_keys)));
+    }
+    parts
 }
 
 struct Hashed {
@@ -124,11 +155,11 @@ struct Hashed {
     unplanned: HashMap<String, u64>,
 }
 
-fn hash_page(
+fn hash_documents(
     shared: &Shared,
     place: usize,
     documents: Vec<Document>,
-    keys: Option<Vec<Vec<crate::names::SourceKey>>>,
+    keys: Option<Vec<Vec<SourceKey>>>,
 ) -> Result<Hashed> {
     let layout = shared.layout(place)?;
     let mut hasher = Hasher::new(layout, shared.spool.salt);

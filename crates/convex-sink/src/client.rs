@@ -2,8 +2,10 @@
 //!
 //! Source: `local_backend/src/public_api.rs` and `dashboard.rs` of the Convex backend.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use migrate_core::clock::clock_skew;
 use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::layer::retry_after;
@@ -53,9 +55,10 @@ pub(crate) enum FunctionKind {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    status: String,
-    value: Option<Box<RawValue>>,
+struct Answer<'a, T> {
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    value: Option<T>,
 }
 
 /// An answer, whole.
@@ -63,7 +66,7 @@ struct Answer {
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     retry_after: Option<Duration>,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Bytes,
     /// Seconds that the deployment's clock is ahead of this machine's; none where it sends no date.
     pub(crate) clock_skew: Option<i64>,
 }
@@ -115,6 +118,12 @@ impl Client {
     /// As [`crate::errors`] classifies; `TooLarge` before anything is sent; `Protocol` for a value of another shape, but
     /// not for an answer that ends in the middle, after which the call is repeated.
     pub(crate) async fn call<T: DeserializeOwned>(&self, kind: FunctionKind, name: &str, body: Vec<u8>) -> Result<T> {
+        let reply = self.ask(kind, name, body).await?;
+        self.read(kind, name, &reply)
+    }
+
+    /// Calls a function, as [`Client::call`]; [`Client::read`] reads the answer.
+    pub(crate) async fn ask(&self, kind: FunctionKind, name: &str, body: Vec<u8>) -> Result<Reply> {
         let call = self.named(name, kind == FunctionKind::Mutation);
         if body.len() > MAX_BODY_BYTES {
             return Err(Error::new(ErrorKind::TooLarge, "send a body that large")
@@ -125,7 +134,12 @@ impl Client {
             FunctionKind::Query => "/api/query",
             FunctionKind::Mutation => "/api/mutation",
         };
-        let reply = self.send(call, Method::POST, path, true, Some((JSON, body))).await?;
+        self.send(call, Method::POST, path, true, Some((JSON, body))).await
+    }
+
+    /// Reads the value that a function gave, which may borrow from the answer.
+    pub(crate) fn read<'a, T: Deserialize<'a>>(&self, kind: FunctionKind, name: &str, reply: &'a Reply) -> Result<T> {
+        let call = self.named(name, kind == FunctionKind::Mutation);
         read_answer(call, reply.status.as_u16(), reply.retry_after, &reply.body)
     }
 
@@ -222,7 +236,7 @@ impl Client {
         let body = response.bytes().await.map_err(transport)?;
         let ms = sent.elapsed().unwrap_or_default().as_millis();
         tracing::debug!(call = call.name, status = status.as_u16(), bytes = body.len(), ms, "request");
-        Ok(Reply { status, retry_after, body: body.into(), clock_skew })
+        Ok(Reply { status, retry_after, body, clock_skew })
     }
 }
 
@@ -230,21 +244,26 @@ impl Client {
 ///
 /// # Errors
 /// As [`Client::call`].
-pub(crate) fn read_answer<T: DeserializeOwned>(
+pub(crate) fn read_answer<'a, T: Deserialize<'a>>(
     call: Call<'_>,
     status: u16,
     retry_after: Option<Duration>,
-    answer: &[u8],
+    answer: &'a [u8],
 ) -> Result<T> {
     if !matches!(status, STATUS_OK | STATUS_FUNCTION_FAILED) {
         return Err(parse_system_failure(call, status, retry_after, answer));
     }
-    let envelope: Answer = serde_json::from_slice(answer).map_err(|error| {
+    if let Ok(Answer { status, value: Some(value) }) = serde_json::from_slice::<Answer<'_, T>>(answer)
+        && status == "success"
+    {
+        return Ok(value);
+    }
+    // Whatever it is else, is found out without the value.
+    let envelope: Answer<'_, &RawValue> = serde_json::from_slice(answer).map_err(|error| {
         if error.is_eof() { parse_cut(call) } else { protocol(call, "read the answer: it is not Convex's JSON") }
     })?;
-    match (envelope.status.as_str(), envelope.value) {
-        ("success", Some(value)) => serde_json::from_str(value.get())
-            .map_err(|_| protocol(call, "read the function's value: it has another shape")),
+    match (&*envelope.status, envelope.value) {
+        ("success", Some(_)) => Err(protocol(call, "read the function's value: it has another shape")),
         ("error", _) => {
             let failure: FunctionFailure = serde_json::from_slice(answer)
                 .map_err(|_| protocol(call, "read the function's failure: it has another shape"))?;

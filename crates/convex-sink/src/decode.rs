@@ -4,16 +4,20 @@
 //! bytes, and the doubles that JSON has no number for are objects with one key that begins with `$`.
 
 use std::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use migrate_core::names::SinkId;
 use migrate_core::value::Value;
 use migrate_core::verify::Document;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 /// Items that room is made for before they are there.
 const ROOM: usize = 1024;
+
+/// Names that a reader keeps at most; a document has 1,024 fields at most.
+const NAMES: usize = 1024;
 
 /// A value in its encoded form.
 #[derive(Debug)]
@@ -25,13 +29,56 @@ impl<'de> Deserialize<'de> for Encoded {
     }
 }
 
-/// A document with its system fields, in its encoded form.
-#[derive(Debug)]
-pub(crate) struct EncodedDocument(pub(crate) Document);
+/// Reads documents one after the other, and keeps the names of their fields: all of a table mostly have the same.
+#[derive(Debug, Default)]
+pub(crate) struct DocumentReader {
+    names: Vec<Arc<str>>,
+    /// Where the name after the last one is, should the fields be as those of the last document.
+    next: usize,
+}
 
-impl<'de> Deserialize<'de> for EncodedDocument {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(WholeDocument).map(Self)
+impl DocumentReader {
+    /// A document with its system fields, in its encoded form.
+    pub(crate) fn read(&mut self, text: &[u8]) -> serde_json::Result<Document> {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let document = deserializer.deserialize_map(WholeDocument(self))?;
+        deserializer.end()?;
+        Ok(document)
+    }
+
+    fn name(&mut self, name: &str) -> Arc<str> {
+        let is_next = self.names.get(self.next).is_some_and(|known| **known == *name);
+        let at = if is_next { Some(self.next) } else { self.names.iter().position(|known| **known == *name) };
+        if let Some(known) = at.and_then(|at| self.names.get(at)) {
+            self.next = at.unwrap_or_default() + 1;
+            return known.clone();
+        }
+        let new: Arc<str> = name.into();
+        if self.names.len() < NAMES {
+            self.names.push(new.clone());
+            self.next = self.names.len();
+        }
+        new
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut DocumentReader {
+    type Value = Arc<str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Arc<str>, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for &mut DocumentReader {
+    type Value = Arc<str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a field's name")
+    }
+
+    fn visit_str<E: Error>(self, name: &str) -> Result<Arc<str>, E> {
+        Ok(self.name(name))
     }
 }
 
@@ -111,9 +158,9 @@ fn special(key: &str, text: &str) -> Option<Value> {
     }
 }
 
-struct WholeDocument;
+struct WholeDocument<'a>(&'a mut DocumentReader);
 
-impl<'de> Visitor<'de> for WholeDocument {
+impl<'de> Visitor<'de> for WholeDocument<'_> {
     type Value = Document;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,8 +168,10 @@ impl<'de> Visitor<'de> for WholeDocument {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Document, A::Error> {
-        let (mut id, mut creation_time, mut fields) = (None, None, Vec::new());
-        while let Some(name) = entries.next_key::<Box<str>>()? {
+        let Self(reader) = self;
+        let (mut id, mut creation_time, mut fields) = (None, None, Vec::with_capacity(reader.names.len()));
+        reader.next = 0;
+        while let Some(name) = entries.next_key_seed(&mut *reader)? {
             match (&*name, entries.next_value::<Encoded>()?.0) {
                 ("_id", Value::Text(text)) => id = Some(SinkId::new(text.into_string())),
                 ("_creationTime", Value::Float64(time)) => creation_time = Some(time),
@@ -179,9 +228,28 @@ mod tests {
     #[test]
     fn a_document_has_its_system_fields() {
         let text = r#"{"_creationTime":1.5,"_id":"j57","n":{"$integer":"AQAAAAAAAAA="}}"#;
-        let EncodedDocument(document) = serde_json::from_str(text).unwrap();
+        let mut reader = DocumentReader::default();
+        let document = reader.read(text.as_bytes()).unwrap();
         assert_eq!((document.id.as_str(), document.creation_time), ("j57", 1.5));
         assert_eq!(document.fields, [("n".into(), Value::Int64(1))]);
-        assert!(serde_json::from_str::<EncodedDocument>(r#"{"_id":"j57"}"#).is_err());
+        for bad in
+            [r#"{"_id":"j57"}"#, r#"{"_creationTime":1.5,"_id":"j57"}5"#, "[]", r#"{"_creationTime":1.5,"_id":"j5"#]
+        {
+            assert!(reader.read(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_shared_whatever_their_order() {
+        let mut reader = DocumentReader::default();
+        let mut names = |text: &str| -> Vec<Arc<str>> {
+            let text = format!(r#"{{"_creationTime":1,"_id":"j",{text}}}"#);
+            reader.read(text.as_bytes()).unwrap().fields.into_iter().map(|(name, _)| name).collect()
+        };
+        let first = names(r#""a":1,"b":2"#);
+        let other = names(r#""b":2,"\u0061":1,"c":3"#);
+        assert_eq!(other.iter().map(|name| &**name).collect::<Vec<_>>(), ["b", "a", "c"]);
+        assert!(Arc::ptr_eq(&first[0], &other[1]) && Arc::ptr_eq(&first[1], &other[0]));
+        assert!(Arc::ptr_eq(&names(r#""c":1"#)[0], &other[2]));
     }
 }

@@ -1,18 +1,20 @@
 //! [`SinkProbe`] of a deployment: documents are read by the system's own queries, which need no code deployed; where
 //! these are refused, by the generated functions.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use migrate_core::error::{Error, ErrorKind, Result};
 use migrate_core::names::{SourceKey, TableName};
 use migrate_core::value::Value;
-use migrate_core::verify::{CountPage, Document, DocumentPage, KeyEntry, KeyPage, SinkProbe};
+use migrate_core::verify::{CountPage, Document, DocumentPage, DocumentPart, KeyEntry, KeyPage, SinkProbe};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::client::FunctionKind;
-use crate::decode::{Encoded, EncodedDocument};
+use crate::decode::{DocumentReader, Encoded};
 use crate::encode::{begin_call, end_call, write_text};
 use crate::errors::protocol;
 use crate::names::LEGACY_IDS_TABLE;
@@ -27,6 +29,9 @@ const TABLE_SIZE: &str = "_system/cli/tableSize";
 /// Documents that one page has at most.
 const PAGE_DOCUMENTS: usize = 10_000;
 
+/// Parts of a page, which may be decoded on as many threads.
+const PARTS: usize = 4;
+
 /// What a cursor of the generated function begins with. A cursor is only good for the query that gave it, and may come
 /// back in another process, whose key may do more or less.
 const GENERATED: &str = "generated ";
@@ -40,10 +45,12 @@ pub(crate) struct Refusals {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
-    page: Vec<EncodedDocument>,
+struct Found<'a> {
+    #[serde(borrow)]
+    page: Vec<&'a RawValue>,
     is_done: bool,
-    continue_cursor: String,
+    #[serde(borrow)]
+    continue_cursor: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
@@ -54,11 +61,8 @@ struct Counted {
     continue_cursor: String,
 }
 
-/// Documents, and where the next ones begin.
-type Part = (Vec<Document>, Option<String>);
-
 impl ConvexSink {
-    async fn documents(&self, table: &str, cursor: Option<&str>, limit: usize) -> Result<Part> {
+    async fn documents(&self, table: &str, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
         self.require_key()?;
         let refused = &self.refusals().data;
         match cursor {
@@ -78,7 +82,7 @@ impl ConvexSink {
         }
     }
 
-    async fn system_page(&self, table: &str, cursor: Option<&str>, limit: usize) -> Result<Part> {
+    async fn system_page(&self, table: &str, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
         let mut body = begin_call(TABLE_DATA, None);
         body.extend_from_slice(b"\"table\":");
         write_text(&mut body, table);
@@ -87,34 +91,37 @@ impl ConvexSink {
         let limit = limit.clamp(1, PAGE_DOCUMENTS);
         body.extend_from_slice(format!(",\"numItems\":{limit}}}").as_bytes());
         end_call(&mut body);
-        let found: Found = self.client().call(FunctionKind::Query, TABLE_DATA, body).await?;
-        let documents = found.page.into_iter().map(|EncodedDocument(document)| document).collect();
-        Ok((documents, (!found.is_done).then_some(found.continue_cursor)))
+        let (parts, next) = self.page(TABLE_DATA, table, body).await?;
+        Ok(DocumentPage { parts, next })
     }
 
-    async fn generated_page(&self, table: &str, cursor: Option<&str>, limit: usize) -> Result<Part> {
+    async fn generated_page(&self, table: &str, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
         let more = format!(",\"limit\":{}", limit.clamp(1, PAGE_DOCUMENTS));
-        let found: Found = self.generated(&self.functions().read_documents(), table, cursor, &more).await?;
-        let documents = found.page.into_iter().map(|EncodedDocument(document)| document).collect();
-        Ok((documents, (!found.is_done).then(|| format!("{GENERATED}{}", found.continue_cursor))))
+        let name = self.functions().read_documents();
+        let read = self.page(&name, table, generated_call(&name, table, cursor, &more)).await;
+        let (parts, next) = read.map_err(|error| unreadable(error, table))?;
+        Ok(DocumentPage { parts, next: next.map(|cursor| format!("{GENERATED}{cursor}")) })
     }
 
-    /// Calls a generated query, which has no secret among its arguments: it is internal, and called with the key.
-    async fn generated<T: DeserializeOwned>(
-        &self,
-        name: &str,
-        table: &str,
-        cursor: Option<&str>,
-        more: &str,
-    ) -> Result<T> {
-        let mut body = begin_call(name, None);
-        body.extend_from_slice(b"\"table\":");
-        write_text(&mut body, table);
-        body.push(b',');
-        write_cursor(&mut body, cursor);
-        body.extend_from_slice(more.as_bytes());
-        end_call(&mut body);
-        self.client().call(FunctionKind::Query, name, body).await.map_err(|error| unreadable(error, table))
+    /// Calls a query that gives a page of documents. Only where each of them is, is read here.
+    async fn page(&self, name: &str, table: &str, body: Vec<u8>) -> Result<(Vec<DocumentPart>, Option<String>)> {
+        let reply = self.client().ask(FunctionKind::Query, name, body).await?;
+        let Found { page, is_done, continue_cursor } = self.client().read(FunctionKind::Query, name, &reply)?;
+        let length = page.len().div_ceil(PARTS).max(1);
+        let part = |documents: &[&RawValue]| {
+            let shape = protocol(self.client().named(name, false), "read a document: it has another shape");
+            let mut shape = Some(shape.with_context("table", table));
+            let texts: Vec<Bytes> =
+                documents.iter().map(|document| reply.body.slice_ref(document.get().as_bytes())).collect();
+            let mut reader = DocumentReader::default();
+            let count = texts.len();
+            // After the first that is none, nothing is read.
+            let read =
+                move |text: Bytes| reader.read(&text).map_or_else(|_| shape.take().map(Err), |read| Some(Ok(read)));
+            DocumentPart::new(count, texts.into_iter().map_while(read))
+        };
+        let parts = page.chunks(length).map(part).collect();
+        Ok((parts, (!is_done).then(|| continue_cursor.into_owned())))
     }
 
     fn require_key(&self) -> Result<()> {
@@ -135,6 +142,18 @@ impl ConvexSink {
             _ => Err(protocol(self.client().named(name, false), "read a table's size: it is no number")),
         }
     }
+}
+
+/// The call of a generated query, which has no secret among its arguments: it is internal, and called with the key.
+fn generated_call(name: &str, table: &str, cursor: Option<&str>, more: &str) -> Vec<u8> {
+    let mut body = begin_call(name, None);
+    body.extend_from_slice(b"\"table\":");
+    write_text(&mut body, table);
+    body.push(b',');
+    write_cursor(&mut body, cursor);
+    body.extend_from_slice(more.as_bytes());
+    end_call(&mut body);
+    body
 }
 
 fn write_cursor(body: &mut Vec<u8>, cursor: Option<&str>) {
@@ -210,18 +229,20 @@ impl SinkProbe for ConvexSink {
     async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage> {
         self.require_key()?;
         let name = self.functions().count_documents();
-        let counted: Counted = self.generated(&name, table.name(), cursor, "").await?;
+        let body = generated_call(&name, table.name(), cursor, "");
+        let counted = self.client().call(FunctionKind::Query, &name, body).await;
+        let counted: Counted = counted.map_err(|error| unreadable(error, table.name()))?;
         let documents = self.whole(counted.count, &name)?;
         Ok(CountPage { documents, next: (!counted.is_done).then_some(counted.continue_cursor) })
     }
 
     async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
-        let (documents, next) = self.documents(table.name(), cursor, limit).await?;
-        Ok(DocumentPage { documents, next })
+        self.documents(table.name(), cursor, limit).await
     }
 
     async fn read_keys(&self, cursor: Option<&str>, limit: usize) -> Result<KeyPage> {
-        let (documents, next) = self.documents(LEGACY_IDS_TABLE, cursor, limit).await?;
+        let mut page = self.documents(LEGACY_IDS_TABLE, cursor, limit).await?;
+        let next = page.next.take();
         let entry = |document: Document| {
             let text = |name: &str| {
                 document.fields.iter().find_map(|(field, value)| match value {
@@ -232,6 +253,6 @@ impl SinkProbe for ConvexSink {
             let table = TableName::new(migrate_core::names::DEFAULT_SCHEMA, text("table")?).ok()?;
             Some(KeyEntry { table, key: SourceKey::from(text("legacyId")?), id: text("documentId")?.into() })
         };
-        Ok(KeyPage { entries: documents.into_iter().filter_map(entry).collect(), next })
+        Ok(KeyPage { entries: page.into_documents()?.into_iter().filter_map(entry).collect(), next })
     }
 }

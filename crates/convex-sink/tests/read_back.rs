@@ -101,8 +101,10 @@ async fn what_is_refused_is_asked_once_and_the_generated_queries_from_then_on() 
             assert_eq!((counted.documents, counted.next), (1, None));
         }
         let first = sink.read_page(&table("a"), None, 10).await.unwrap();
-        assert_eq!((first.documents.len(), first.documents[0].creation_time.to_bits()), (1, 1.5_f64.to_bits()));
-        sink.read_page(&table("a"), first.next.as_deref(), 10).await.unwrap();
+        let next = first.next.clone();
+        let documents = first.into_documents().unwrap();
+        assert_eq!((documents.len(), documents[0].creation_time.to_bits()), (1, 1.5_f64.to_bits()));
+        sink.read_page(&table("a"), next.as_deref(), 10).await.unwrap();
         sink.read_keys(None, 10).await.unwrap();
         let count = json!({ "cursor": "from here" });
         let from = |cursor: Json| json!({ "cursor": cursor, "limit": 10 });
@@ -117,6 +119,36 @@ async fn what_is_refused_is_asked_once_and_the_generated_queries_from_then_on() 
             (READ, from(Json::Null)),
         ];
         assert_eq!(calls(&server).await, expected.map(|(name, arguments)| (name.to_owned(), arguments)));
+    }
+}
+
+#[tokio::test]
+async fn a_page_comes_in_parts_that_are_in_order() {
+    for count in [0, 1, 3, 4, 9] {
+        let id = |at: usize| format!("j{at}");
+        let documents: Vec<Json> =
+            (0..count).map(|at| json!({ "_id": id(at), "_creationTime": 1.5, "n": 1 })).collect();
+        let page = success(&json!({ "page": documents, "isDone": true, "continueCursor": "end" }));
+        let server = deployment(&[(DATA, page)]).await;
+        let page = sink(&server).read_page(&table("a"), None, 10).await.unwrap();
+        assert!(page.parts.len() <= 4);
+        assert_eq!(page.parts.iter().map(|part| part.count).sum::<usize>(), count);
+        let found: Vec<String> = page.into_documents().unwrap().into_iter().map(|found| found.id.to_string()).collect();
+        assert_eq!(found, (0..count).map(id).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_document_is_said_with_its_table() {
+    let whole = json!({ "_id": "j1", "_creationTime": 1.5 });
+    for bad in [json!("CANARY"), json!({ "_id": "CANARY" }), json!({ "_id": "j2", "_creationTime": "CANARY" })] {
+        let page = success(&json!({ "page": [whole, bad], "isDone": true, "continueCursor": "end" }));
+        let server = deployment(&[(DATA, page)]).await;
+        let page = sink(&server).read_page(&table("a"), None, 10).await.unwrap();
+        let error = page.into_documents().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol);
+        assert!(error.to_string().contains("table: a"), "{error}");
+        shows_no_secret(&error);
     }
 }
 

@@ -203,7 +203,8 @@ impl SinkProbe for MemorySink {
 
     async fn count_page(&self, table: &TableName, cursor: Option<&str>) -> Result<CountPage> {
         let page = SinkProbe::read_page(self, table, cursor, usize::MAX).await?;
-        Ok(CountPage { documents: u64::try_from(page.documents.len()).unwrap_or(u64::MAX), next: page.next })
+        let next = page.next.clone();
+        Ok(CountPage { documents: u64::try_from(page.into_documents()?.len()).unwrap_or(u64::MAX), next })
     }
 
     async fn read_page(&self, table: &TableName, cursor: Option<&str>, limit: usize) -> Result<DocumentPage> {
@@ -216,7 +217,7 @@ impl SinkProbe for MemorySink {
             verify::Document { id: document.id.clone(), creation_time: 0.0, fields: key.chain(fields).collect() }
         };
         let page = documents.get(start..end).unwrap_or_default().iter().map(shown).collect();
-        Ok(DocumentPage { documents: page, next: (end < documents.len()).then(|| end.to_string()) })
+        Ok(DocumentPage::of(page, (end < documents.len()).then(|| end.to_string())))
     }
 
     async fn read_keys(&self, _: Option<&str>, _: usize) -> Result<KeyPage> {

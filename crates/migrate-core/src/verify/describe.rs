@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Document;
 use super::difference::first_place;
+use super::layout::Arranger;
 use super::report::{Difference, DifferenceKind, Values};
 use super::run::Shared;
 use super::sink_side::PAGE_DOCUMENTS;
@@ -74,9 +75,10 @@ impl<'a> Describer<'a> {
                 "gone since it was read",
             )]);
         };
-        let values = layout.arrange(document).values;
+        let mut arranger = Arranger::new(layout);
+        let values = arranger.arrange(document.creation_time, document.fields).values;
         let mut differences = Vec::new();
-        for (position, (name, (expected, found))) in layout.names().zip(expected.iter().zip(&values)).enumerate() {
+        for (position, (name, (expected, found))) in layout.names().zip(expected.iter().zip(values)).enumerate() {
             let difference = match layout.parents(position) {
                 Some(_) => self.compare_references(position, expected, found).await?,
                 None => first_place(expected, found).map(|place| {
@@ -163,7 +165,7 @@ impl<'a> Describer<'a> {
             let table = self.shared.table(self.place)?;
             let cursor = self.shared.spool.cursor(self.place, kept.page).await?;
             let page = self.shared.probe.read_page(&table.sink, cursor.as_deref(), PAGE_DOCUMENTS).await?;
-            self.page = Some((kept.page, page.documents));
+            self.page = Some((kept.page, page.into_documents()?));
         }
         let documents = self.page.as_ref().map(|(_, documents)| &**documents).unwrap_or_default();
         Ok(documents.iter().find(|document| document.id == kept.id).cloned())

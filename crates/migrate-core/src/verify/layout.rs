@@ -1,7 +1,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Document;
 use crate::names::{SourceKey, TableName};
 use crate::plan::{LegacyIds, Plan, PlanField, PlanTable};
 use crate::record::Record;
@@ -27,15 +26,87 @@ struct Column {
     parents: Option<Vec<TableName>>,
 }
 
+/// Puts documents of the sink into the layout's order, one after the other.
+#[derive(Debug)]
+pub(super) struct Arranger<'a> {
+    layout: &'a Layout,
+    /// What the fields of the last document are: those of the next one are mostly the same, in the same order.
+    last: Vec<(Arc<str>, Part)>,
+    /// The planned fields of the last document, in the layout's order.
+    values: Vec<Value>,
+    unplanned: Vec<Arc<str>>,
+}
+
+/// What a field of a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// The planned field at this position.
+    Planned(usize),
+    Key,
+    Unplanned,
+}
+
 /// A document of the sink, ready to be compared.
 #[derive(Debug)]
-pub(super) struct Arranged {
+pub(super) struct Arranged<'a> {
     /// The row's key in its own field; none where it has no such field, or that is no text.
     pub(super) key: Option<SourceKey>,
     /// Its planned fields, in the layout's order.
-    pub(super) values: Vec<Value>,
+    pub(super) values: &'a [Value],
     /// Fields that the plan does not know.
-    pub(super) unplanned: Vec<Box<str>>,
+    pub(super) unplanned: &'a [Arc<str>],
+}
+
+impl<'a> Arranger<'a> {
+    pub(super) fn new(layout: &'a Layout) -> Self {
+        Self { layout, last: Vec::new(), values: Vec::new(), unplanned: Vec::new() }
+    }
+
+    pub(super) fn arrange(&mut self, creation_time: f64, fields: Vec<(Arc<str>, Value)>) -> Arranged<'_> {
+        self.values.clear();
+        self.values.resize(self.layout.len(), Value::Absent);
+        self.unplanned.clear();
+        let mut key = None;
+        for (at, (name, value)) in fields.into_iter().enumerate() {
+            match self.part(at, &name) {
+                Part::Planned(position) => {
+                    if let Some(slot) = self.values.get_mut(position) {
+                        *slot = value;
+                    }
+                }
+                Part::Key => {
+                    key = match value {
+                        Value::Text(text) => Some(SourceKey::new(text.into_string())),
+                        _ => None,
+                    }
+                }
+                Part::Unplanned => self.unplanned.push(name),
+            }
+        }
+        let created = self.layout.positions.get(CREATION_TIME).and_then(|&at| self.values.get_mut(at));
+        if let Some(slot) = created {
+            *slot = Value::Float64(creation_time);
+        }
+        Arranged { key, values: &self.values, unplanned: &self.unplanned }
+    }
+
+    fn part(&mut self, at: usize, name: &Arc<str>) -> Part {
+        if let Some((last, part)) = self.last.get(at)
+            && (Arc::ptr_eq(last, name) || last == name)
+        {
+            return *part;
+        }
+        let part = match self.layout.positions.get(name) {
+            Some(&position) => Part::Planned(position),
+            None if self.layout.key.as_deref() == Some(&**name) => Part::Key,
+            None => Part::Unplanned,
+        };
+        match self.last.get_mut(at) {
+            Some(known) => *known = (name.clone(), part),
+            None => self.last.push((name.clone(), part)),
+        }
+        part
+    }
 }
 
 impl Layout {
@@ -83,27 +154,5 @@ impl Layout {
     pub(super) fn arrange_record(order: &[Option<usize>], mut record: Record) -> Vec<Value> {
         let mut take = |at: &Option<usize>| at.and_then(|at| record.values.get_mut(at)).map(std::mem::take);
         order.iter().map(|at| take(at).unwrap_or_default()).collect()
-    }
-
-    /// A document's values in the layout's order.
-    pub(super) fn arrange(&self, document: Document) -> Arranged {
-        let mut values = vec![Value::Absent; self.columns.len()];
-        let (mut key, mut unplanned) = (None, Vec::new());
-        for (name, value) in document.fields {
-            if let Some(slot) = self.positions.get(&*name).and_then(|&at| values.get_mut(at)) {
-                *slot = value;
-            } else if self.key.as_deref() == Some(&*name) {
-                key = match value {
-                    Value::Text(text) => Some(SourceKey::new(text.into_string())),
-                    _ => None,
-                };
-            } else {
-                unplanned.push(name);
-            }
-        }
-        if let Some(slot) = self.positions.get(CREATION_TIME).and_then(|&at| values.get_mut(at)) {
-            *slot = Value::Float64(document.creation_time);
-        }
-        Arranged { key, values, unplanned }
     }
 }

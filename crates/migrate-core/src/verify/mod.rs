@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-pub use probe::{CountPage, Document, DocumentPage, KeyEntry, KeyPage, SinkProbe};
+pub use probe::{CountPage, Document, DocumentPage, DocumentPart, KeyEntry, KeyPage, SinkProbe};
 pub use report::{
     ColumnSums, ColumnVerification, Content, DIFFERENCE_KINDS, Difference, DifferenceKind, Level, Sampled,
     TableVerification, VERIFICATION_VERSION, Values, Verdict, Verification,

@@ -1,4 +1,5 @@
-use std::fmt::Debug;
+use std::fmt::{self, Debug, Formatter};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -14,16 +15,55 @@ pub struct Document {
     /// When it was made, in milliseconds since 1970, exactly as the sink has it.
     pub creation_time: f64,
     /// Its other fields, in the sink's order. Every value is exact, and of a kind that the sink has.
-    pub fields: Vec<(Box<str>, Value)>,
+    /// Documents of one table may share the names.
+    pub fields: Vec<(Arc<str>, Value)>,
 }
 
-/// Some documents of a table.
-#[derive(Debug, Clone, PartialEq)]
+/// Some documents of a table. There may be none before the end, too.
+#[derive(Debug)]
 pub struct DocumentPage {
-    /// The documents; there may be none before the end, too.
-    pub documents: Vec<Document>,
+    /// The documents, in order. The parts may be decoded on several threads.
+    pub parts: Vec<DocumentPart>,
     /// Where the next page begins; `None` at the end of the table.
     pub next: Option<String>,
+}
+
+impl DocumentPage {
+    /// A page of documents that are decoded already.
+    #[must_use]
+    pub fn of(documents: Vec<Document>, next: Option<String>) -> Self {
+        Self { parts: vec![DocumentPart::new(documents.len(), documents.into_iter().map(Ok))], next }
+    }
+
+    /// Decodes all documents here.
+    ///
+    /// # Errors
+    /// `Protocol` where they are no documents.
+    pub fn into_documents(self) -> Result<Vec<Document>> {
+        self.parts.into_iter().flat_map(|part| part.documents).collect()
+    }
+}
+
+/// Documents that follow each other, as they came: each is decoded when the iterator comes to it, so that this is left to
+/// the thread that uses them.
+pub struct DocumentPart {
+    /// How many there are.
+    pub count: usize,
+    /// The documents; `Protocol` for what is none.
+    pub documents: Box<dyn Iterator<Item = Result<Document>> + Send>,
+}
+
+impl DocumentPart {
+    /// A part of `count` documents.
+    pub fn new(count: usize, documents: impl Iterator<Item = Result<Document>> + Send + 'static) -> Self {
+        Self { count, documents: Box::new(documents) }
+    }
+}
+
+impl Debug for DocumentPart {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DocumentPart").field("count", &self.count).finish_non_exhaustive()
+    }
 }
 
 /// How many documents there are in a part of a table.

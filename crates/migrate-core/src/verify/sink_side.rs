@@ -7,19 +7,20 @@ use tokio::task::JoinHandle;
 
 use super::aggregate::Aggregates;
 use super::canonical::Hasher;
+use super::layout::Arranger;
 use super::run::Shared;
 use super::spooled_documents::{Line, SinkSide, Sum};
-use super::{Document, DocumentPage};
+use super::{Document, DocumentPage, DocumentPart};
 use crate::error::{Error, ErrorKind, Result};
-use crate::names::{SourceKey, TableName};
+use crate::names::{SinkId, SourceKey, TableName};
 use crate::plan::LegacyIds;
 use crate::stop::stopped;
 
 /// Documents of one page at most: what is held of a table at once.
 pub(super) const PAGE_DOCUMENTS: usize = 4096;
 
-/// Parts of a page that are hashed at once.
-const HASH_PARTS: usize = 4;
+/// Documents that a thread decodes before it hashes them: few, so that they stay in the processor's cache.
+const DECODED: usize = 64;
 
 /// Names of fields outside the plan that are kept of a table at most.
 const UNPLANNED_NAMES: usize = 100;
@@ -96,22 +97,22 @@ async fn keep_page(
     (number, cursor): (u64, Option<String>),
     page: DocumentPage,
 ) -> Result<()> {
-    let documents = page.documents;
-    let keys = if shared.plan.sink.legacy_ids == LegacyIds::SideTable {
-        let ids = documents.iter().map(|document| document.id.clone()).collect();
-        Some(shared.spool.legacy_keys(place, ids).await?)
-    } else {
-        None
-    };
-    let (first, count) = (side.lines, documents.len());
+    let (first, count) = (side.lines, page.parts.iter().map(|part| part.count).sum());
     let mut lines = Vec::with_capacity(count);
-    for hashing in hash_in_parts(shared, place, documents, keys) {
+    // Each part on a thread of its own: a table's pages come one after the other, so that one thread would be what all
+    // wait for.
+    let hash = |part: DocumentPart| {
+        let shared = shared.clone();
+        tokio::task::spawn_blocking(move || hash_documents(&shared, place, part))
+    };
+    let hashing: Vec<JoinHandle<Result<Hashed>>> = page.parts.into_iter().map(hash).collect();
+    for hashing in hashing {
         let hashed = hashing.await;
         let part = hashed.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unexpected, "finish hashing documents")))?;
         side.sums.merge(&part.sums);
         for (name, documents) in part.unplanned {
-            if side.unplanned.len() < UNPLANNED_NAMES || side.unplanned.contains_key(&name) {
-                *side.unplanned.entry(name).or_default() += documents;
+            if side.unplanned.len() < UNPLANNED_NAMES || side.unplanned.contains_key(&*name) {
+                *side.unplanned.entry(name.to_string()).or_default() += documents;
             }
         }
         lines.extend(part.lines);
@@ -126,73 +127,57 @@ async fn keep_page(
     Ok(())
 }
 
-/// Hashes the documents of a page on several threads, in parts that are in the page's order: a table's pages come one
-/// after the other, so that one thread would be what all wait for.
-fn hash_in_parts(
-    shared: &Arc<Shared>,
-    place: usize,
-    mut documents: Vec<Document>,
-    mut keys: Option<Vec<Vec<SourceKey>>>,
-) -> Vec<JoinHandle<Result<Hashed>>> {
-    let length = documents.len().div_ceil(HASH_PARTS).max(1);
-    let mut parts = Vec::with_capacity(HASH_PARTS);
-    while !documents.is_empty() {
-        let rest = documents.split_off(length.min(documents.len()));
-        let documents = std::mem::replace(&mut documents, rest);
-        let own_keys = keys.as_mut().map(|keys| {
-            let rest = keys.split_off(length.min(keys.len()));
-            std::mem::replace(keys, rest)
-        });
-        let shared = shared.clone();
-        parts.push(tokio::task::spawn_blocking(move || hash_documents(&shared, place, documents, own_keys)));
-    }
-    parts
-}
-
 struct Hashed {
     lines: Vec<Line>,
     sums: Aggregates,
-    unplanned: HashMap<String, u64>,
+    unplanned: HashMap<Arc<str>, u64>,
 }
 
-fn hash_documents(
-    shared: &Shared,
-    place: usize,
-    documents: Vec<Document>,
-    keys: Option<Vec<Vec<SourceKey>>>,
-) -> Result<Hashed> {
+fn hash_documents(shared: &Shared, place: usize, part: DocumentPart) -> Result<Hashed> {
     let layout = shared.layout(place)?;
+    let mut arranger = Arranger::new(layout);
     let mut hasher = Hasher::new(layout, shared.spool.salt);
-    let mut part = Hashed {
-        lines: Vec::with_capacity(documents.len()),
+    let mut all = Hashed {
+        lines: Vec::with_capacity(part.count),
         sums: Aggregates::new(layout.len()),
         unplanned: HashMap::new(),
     };
     // The app's own documents are kept, but not added up.
     let mut foreign = Aggregates::new(layout.len());
-    let mut keys = keys.map(Vec::into_iter);
-    for document in documents {
-        let id = document.id.clone();
-        let arranged = layout.arrange(document);
-        let mut own: Vec<Option<_>> = match &mut keys {
-            Some(keys) => keys.next().unwrap_or_default().into_iter().map(Some).collect(),
-            None => vec![arranged.key],
-        };
-        if own.is_empty() {
-            own.push(None);
+    let is_beside = shared.plan.sink.legacy_ids == LegacyIds::SideTable;
+    let mut documents = part.documents;
+    loop {
+        let few: Vec<Document> = documents.by_ref().take(DECODED).collect::<Result<_>>()?;
+        if few.is_empty() {
+            return Ok(all);
         }
-        for key in own {
-            let sums = if key.is_some() { &mut part.sums } else { &mut foreign };
-            let hash = hasher.hash(key.as_ref(), &arranged.values, sums);
-            if key.is_some() {
-                for name in &arranged.unplanned {
-                    *part.unplanned.entry(name.to_string()).or_default() += 1;
+        let ids = is_beside.then(|| few.iter().map(|document| document.id.clone()).collect());
+        let mut keys = ids.map(|ids| shared.spool.legacy_keys(place, ids)).transpose()?.map(Vec::into_iter);
+        for Document { id, creation_time, fields } in few {
+            let document = arranger.arrange(creation_time, fields);
+            let mut line = |id: SinkId, key: Option<SourceKey>| {
+                let sums = if key.is_some() { &mut all.sums } else { &mut foreign };
+                let hash = hasher.hash(key.as_ref(), document.values, sums);
+                if key.is_some() {
+                    for name in document.unplanned {
+                        *all.unplanned.entry(name.clone()).or_default() += 1;
+                    }
                 }
+                all.lines.push(Line { id, key, hash });
+            };
+            let Some(keys) = &mut keys else {
+                line(id, document.key);
+                continue;
+            };
+            let own = keys.next().unwrap_or_default();
+            if own.is_empty() {
+                line(id.clone(), None);
             }
-            part.lines.push(Line { id: id.clone(), key, hash });
+            for key in own {
+                line(id.clone(), Some(key));
+            }
         }
     }
-    Ok(part)
 }
 
 /// A sink whose pages do not lead on would be read for ever.

@@ -10,7 +10,7 @@ use super::canonical::Hasher;
 use super::layout::Layout;
 use super::report::Sampled;
 use super::run::Shared;
-use super::spooled_documents::{Kept, Sum};
+use super::spooled_documents::{Kept, Match, Sum};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, KeySpace, SourceKey};
 use crate::pipeline::{PageReader, Prepared, Preparer, chain, ranges};
@@ -98,7 +98,7 @@ impl Seen {
         Self(Mutex::new(vec![0; words]))
     }
 
-    fn mark<'a>(&self, documents: impl Iterator<Item = &'a Kept>) {
+    fn mark(&self, documents: &[Match]) {
         let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for document in documents {
             if let Some(word) = words.get_mut(document.position / 64) {
@@ -230,28 +230,37 @@ async fn compare_page(
     seen: &Seen,
     found: &mut Found,
 ) -> Result<()> {
-    let documents = shared.spool.find(place, rows.iter().map(|(key, _)| key.clone()).collect()).await?;
-    seen.mark(documents.iter().flatten());
+    let (rows, matches) = shared.spool.find(place, rows, |(key, _)| key).await?;
+    seen.mark(&matches);
+    let mut matches = &*matches;
     let mut missing: Vec<SourceKey> = Vec::new();
-    for ((key, row), mut documents) in rows.into_iter().zip(documents) {
-        let count = documents.len();
-        let fault = match row {
-            Row::None(_) if count == 0 => continue,
-            Row::None(reason) => {
-                found.unexpected += u64::try_from(count).unwrap_or(u64::MAX);
-                Fault::Unexpected { key, document: documents.swap_remove(0), reason }
+    for (at, (key, row)) in rows.into_iter().enumerate() {
+        let (documents, rest) = matches.split_at(matches.iter().take_while(|document| document.of == at).count());
+        matches = rest;
+        let is_told = found.first.len() < shared.limit;
+        match (row, documents) {
+            (Row::None(_), []) => {}
+            (Row::None(reason), [first, ..]) => {
+                found.unexpected += u64::try_from(documents.len()).unwrap_or(u64::MAX);
+                if is_told {
+                    let document = shared.spool.kept(place, first.position).await?;
+                    found.first.push(Fault::Unexpected { key, document, reason });
+                }
             }
-            Row::Document(..) if count == 0 => {
+            (Row::Document(..), []) => {
                 found.missing += 1;
                 missing.push(key.clone());
-                Fault::Missing(key)
+                if is_told {
+                    found.first.push(Fault::Missing(key));
+                }
             }
-            Row::Document(expected, hash) => {
-                if count > 1 {
-                    found.duplicates += u64::try_from(count - 1).unwrap_or(u64::MAX);
-                    if let Some(other) = documents.get(1).filter(|_| found.first.len() < shared.limit) {
-                        let fault = Fault::Duplicate { key: key.clone(), documents: count, other: other.clone() };
-                        found.first.push(fault);
+            (Row::Document(expected, hash), [first, others @ ..]) => {
+                if let [second, ..] = others {
+                    found.duplicates += u64::try_from(others.len()).unwrap_or(u64::MAX);
+                    if is_told {
+                        let other = shared.spool.kept(place, second.position).await?;
+                        let documents = documents.len();
+                        found.first.push(Fault::Duplicate { key: key.clone(), documents, other });
                     }
                 }
                 if documents.iter().any(|document| document.hash == hash) {
@@ -259,11 +268,11 @@ async fn compare_page(
                     continue;
                 }
                 found.differing += 1;
-                Fault::Differing { key, document: documents.swap_remove(0), expected }
+                if found.first.len() < shared.limit {
+                    let document = shared.spool.kept(place, first.position).await?;
+                    found.first.push(Fault::Differing { key, document, expected });
+                }
             }
-        };
-        if found.first.len() < shared.limit {
-            found.first.push(fault);
         }
     }
     if missing.is_empty() { Ok(()) } else { shared.spool.add_missing(place, missing).await }

@@ -93,14 +93,16 @@ impl Spool {
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (connection, path) = (self.connection.clone(), self.path.clone());
-        blocking(move || {
-            let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let transaction = connection.transaction().map_err(|error| spool_error(&path, error))?;
-            let done = work(&transaction).and_then(|value| transaction.commit().map(|()| value));
-            done.map_err(|error| spool_error(&path, error))
-        })
-        .await
+        let spool = self.clone();
+        blocking(move || spool.with_blocking(work)).await
+    }
+
+    /// Runs `work` in one transaction, on this thread.
+    pub(super) fn with_blocking<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.transaction().map_err(|error| spool_error(&self.path, error))?;
+        let done = work(&transaction).and_then(|value| transaction.commit().map(|()| value));
+        done.map_err(|error| spool_error(&self.path, error))
     }
 
     /// A fact that was kept.
@@ -130,7 +132,9 @@ fn connect(path: &Path) -> Result<Connection> {
     connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
     // What a power cut may lose is read again.
     connection.pragma_update(None, "synchronous", "off").map_err(failed)?;
-    connection.pragma_update(None, "cache_size", -32_768).map_err(failed)?;
+    // In KiB. An index is sorted in as much again, by so many threads besides this one.
+    connection.pragma_update(None, "cache_size", -4_096).map_err(failed)?;
+    connection.pragma_update(None, "threads", 3).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }

@@ -19,12 +19,20 @@ pub(super) struct Line {
     pub(super) hash: u128,
 }
 
+/// A document that has the key of a row.
+#[derive(Debug)]
+pub(super) struct Match {
+    /// Which of the rows that were asked for.
+    pub(super) of: usize,
+    pub(super) position: usize,
+    pub(super) hash: u128,
+}
+
 /// A kept document.
 #[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub(super) position: usize,
     pub(super) id: SinkId,
-    pub(super) hash: u128,
     pub(super) page: u64,
 }
 
@@ -117,13 +125,33 @@ impl Spool {
         self.fact(sink_fact(place)).await
     }
 
-    /// Per key, the documents that have it, in the sink's order.
-    pub(super) async fn find(&self, place: usize, keys: Vec<SourceKey>) -> Result<Vec<Vec<Kept>>> {
+    /// The documents that have the keys of these rows: by row, then in the sink's order. Gives the rows back.
+    pub(super) async fn find<R: Send + 'static>(
+        &self,
+        place: usize,
+        rows: Vec<R>,
+        key: fn(&R) -> &SourceKey,
+    ) -> Result<(Vec<R>, Vec<Match>)> {
         self.with(move |connection| {
-            let text = format!("select position, id, hash, page from d{place} where key = ?1 order by position");
+            let text = format!("select position, hash from d{place} where key = ?1 order by position");
             let mut query = connection.prepare_cached(&text)?;
-            let mut found = |key: SourceKey| query.query_map([key.as_str()], kept)?.collect();
-            keys.into_iter().map(&mut found).collect()
+            let mut matches = Vec::with_capacity(rows.len());
+            for (of, row) in rows.iter().enumerate() {
+                let mut found = query.query([key(row).as_str()])?;
+                while let Some(found) = found.next()? {
+                    matches.push(Match { of, position: position(found)?, hash: u128::from_be_bytes(found.get(1)?) });
+                }
+            }
+            Ok((rows, matches))
+        })
+        .await
+    }
+
+    /// The document at a position.
+    pub(super) async fn kept(&self, place: usize, position: usize) -> Result<Kept> {
+        self.with(move |connection| {
+            let text = format!("select position, id, page from d{place} where position = ?1");
+            connection.prepare_cached(&text)?.query_row([number(position)], kept)
         })
         .await
     }
@@ -156,12 +184,12 @@ impl Spool {
         self.with(move |connection| {
             let condition = if with_key { "key is not null" } else { "key is null" };
             let text = format!(
-                "select position, id, hash, page, key from d{place} where position >= ?1 and {condition}
+                "select position, id, page, key from d{place} where position >= ?1 and {condition}
                  order by position limit ?2"
             );
             let mut query = connection.prepare_cached(&text)?;
             let lines = query.query_map(params![number(from), number(limit)], |row| {
-                Ok((kept(row)?, row.get::<_, Option<String>>(4)?.map(SourceKey::new)))
+                Ok((kept(row)?, row.get::<_, Option<String>>(3)?.map(SourceKey::new)))
             })?;
             lines.collect()
         })
@@ -182,11 +210,16 @@ fn sink_fact(place: usize) -> String {
     format!("sink {place}")
 }
 
+/// Of a row that begins with position, id and page.
 fn kept(row: &rusqlite::Row<'_>) -> rusqlite::Result<Kept> {
     Ok(Kept {
-        position: usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX),
+        position: position(row)?,
         id: SinkId::new(row.get::<_, String>(1)?),
-        hash: u128::from_be_bytes(row.get(2)?),
-        page: u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default(),
+        page: u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default(),
     })
+}
+
+/// Of a row that begins with it.
+fn position(row: &rusqlite::Row<'_>) -> rusqlite::Result<usize> {
+    Ok(usize::try_from(row.get::<_, i64>(0)?).unwrap_or(usize::MAX))
 }

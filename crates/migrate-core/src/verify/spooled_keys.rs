@@ -29,9 +29,9 @@ impl Spool {
         self.with(move |connection| connection.execute_batch(text)).await
     }
 
-    /// Per document, the keys that the side table has for it in a table.
-    pub(super) async fn legacy_keys(&self, place: usize, ids: Vec<SinkId>) -> Result<Vec<Vec<SourceKey>>> {
-        self.with(move |connection| {
+    /// Per document, the keys that the side table has for it in a table. Blocks.
+    pub(super) fn legacy_keys(&self, place: usize, ids: Vec<SinkId>) -> Result<Vec<Vec<SourceKey>>> {
+        self.with_blocking(move |connection| {
             let mut query = connection.prepare_cached("select key from legacy where id = ?1 and place = ?2")?;
             let mut keys = |id: SinkId| -> rusqlite::Result<Vec<SourceKey>> {
                 let found = query.query_map(params![id.as_str(), number(place)], |row| row.get::<_, String>(0))?;
@@ -39,7 +39,6 @@ impl Spool {
             };
             ids.into_iter().map(&mut keys).collect()
         })
-        .await
     }
 
     /// Per key, the id of the first document that has it; of a row whose document is known to be missing, a text that

@@ -109,8 +109,15 @@ pub(super) enum Prepared<'a> {
 pub(super) struct UpsertRecord<'a> {
     pub(super) legacy_id: Cow<'a, str>,
     pub(super) content_hash: u64,
-    /// Taken apart only where documents are kept.
-    pub(super) fields: Option<Map<String, Value>>,
+    /// Only where documents are kept.
+    pub(super) kept: Option<KeptRecord<'a>>,
+}
+
+/// A record that becomes a document.
+#[derive(Debug)]
+pub(super) struct KeptRecord<'a> {
+    pub(super) names: Vec<Cow<'a, str>>,
+    pub(super) text: &'a str,
 }
 
 /// Fields to set on a document.
@@ -168,14 +175,17 @@ impl Reading<'_> {
     fn upsert<'a>(&self, record: &'a RawValue) -> Result<UpsertRecord<'a>, Failure> {
         let key = self.legacy_id_field;
         let fields = Self::check_fields(record)?;
-        let found = fields.into_iter().rfind(|(name, _)| name == key).ok_or_else(|| {
+        let found = fields.iter().rfind(|(name, _)| name == key).ok_or_else(|| {
             let path = self.path;
             Failure::Plain(format!(
                 "ArgumentValidationError: Object is missing the required field `{key}` in a record of {path}."
             ))
         })?;
         let Text(legacy_id) = serde_json::from_str(found.1.get()).map_err(|error| invalid(&error))?;
-        Ok(UpsertRecord { legacy_id, content_hash: hash(record.get()), fields: self.fields(record)? })
+        let text = record.get();
+        let names = self.keep_documents.then(|| fields.into_iter().map(|(name, _)| name).collect());
+        let kept = names.map(|names| KeptRecord { names, text });
+        Ok(UpsertRecord { legacy_id, content_hash: hash(text), kept })
     }
 
     fn patches(&self, arguments: &RawValue) -> Result<Vec<PatchRecord>, Failure> {

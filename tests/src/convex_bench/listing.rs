@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value};
-
 use super::functions::Failure;
+use super::kept::KeptDocument;
 use super::store::{Store, in_order_of_creation};
 
 /// What one page of a table's documents has at most.
@@ -32,7 +31,7 @@ impl Store {
                 if end > start {
                     answer.push(',');
                 }
-                answer.push_str(&document.map(|document| json_text(document)).unwrap_or_default());
+                answer.push_str(document.map(KeptDocument::text).unwrap_or_default());
                 end += 1;
                 if answer.len() > PAGE_BYTES {
                     break;
@@ -43,8 +42,4 @@ impl Store {
         let _ = write!(answer, r#"],"isDone":{is_done},"continueCursor":"{end}"}}"#);
         Ok(answer)
     }
-}
-
-fn json_text(document: &Map<String, Value>) -> String {
-    serde_json::to_string(document).unwrap_or_default()
 }

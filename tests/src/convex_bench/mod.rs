@@ -35,6 +35,7 @@ mod ending;
 mod fault;
 mod functions;
 mod import;
+mod kept;
 mod limits;
 mod listing;
 mod protocol;

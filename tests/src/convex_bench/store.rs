@@ -10,6 +10,7 @@ use super::{
     document_id::DocumentId,
     functions::{Failure, PatchRecord, Prepared, UpsertRecord, hash},
     import::{FIRST_TABLE_NUMBER, lowest_free},
+    kept::KeptDocument,
 };
 
 /// The time of the first document. Each later one is a millisecond younger: no clock takes part.
@@ -56,7 +57,7 @@ pub(super) struct Table {
 pub(super) struct Row {
     pub(super) inserted_hash: u64,
     pub(super) patched_hash: u64,
-    pub(super) document: Option<Box<Map<String, Value>>>,
+    pub(super) document: Option<KeptDocument>,
 }
 
 /// Documents by key, in order of creation.
@@ -100,7 +101,7 @@ impl Store {
         let table = self.table(table);
         let id = DocumentId { table_number: table.number, internal }.to_string();
         add_system_fields(&mut fields, &id, creation_time);
-        let row = Row { inserted_hash: 0, patched_hash: 0, document: Some(Box::new(fields)) };
+        let row = Row { inserted_hash: 0, patched_hash: 0, document: Some(KeptDocument::of(&fields)) };
         table.rows.insert(internal, row);
         table.version += 1;
         id
@@ -117,7 +118,7 @@ impl Store {
     pub(super) fn documents(&self, table: &str) -> Vec<Value> {
         let Some(table) = self.tables.get(table) else { return Vec::new() };
         let kept = in_order_of_creation(&table.rows);
-        kept.into_iter().map(|(_, document)| Value::Object(document.clone())).collect()
+        kept.into_iter().map(|(_, document)| Value::Object(document.fields())).collect()
     }
 
     /// Tables and how many documents each has.
@@ -226,27 +227,27 @@ impl Table {
     }
 
     fn upsert(&mut self, id: DocumentId, record: UpsertRecord<'_>, creation_time: f64) -> Effect {
-        let UpsertRecord { content_hash, fields, .. } = record;
-        if let Some(fields) = &fields
-            && !fields.keys().all(|name| self.inserted_fields.contains(name))
-        {
-            self.inserted_fields.extend(fields.keys().cloned());
+        let UpsertRecord { content_hash, kept, .. } = record;
+        for name in kept.iter().flat_map(|kept| &kept.names) {
+            if !self.inserted_fields.contains(&**name) {
+                self.inserted_fields.insert(name.to_string());
+            }
         }
         let Some(row) = self.rows.get_mut(&id.internal) else {
-            let document = fields.map(|mut fields| {
-                add_system_fields(&mut fields, &id.to_string(), creation_time);
-                Box::new(fields)
-            });
+            let document = kept.map(|kept| KeptDocument::of_record(kept.text, &id.to_string(), creation_time));
             self.rows.insert(id.internal, Row { inserted_hash: content_hash, patched_hash: 0, document });
             self.version += 1;
             return INSERTED;
         };
-        let changed = match (&mut row.document, fields) {
-            (Some(document), Some(fields)) => {
-                let count = document.len();
-                document.retain(|name, _| fields.contains_key(name) || !self.inserted_fields.contains(name));
-                let removed = document.len() < count;
-                set_fields(document, fields) || removed
+        let changed = match (&mut row.document, kept) {
+            (Some(document), Some(record)) => {
+                let fields: Map<String, Value> = serde_json::from_str(record.text).unwrap_or_default();
+                change(document, |document| {
+                    let count = document.len();
+                    document.retain(|name, _| fields.contains_key(name) || !self.inserted_fields.contains(name));
+                    let removed = document.len() < count;
+                    set_fields(document, fields) || removed
+                })
             }
             _ => row.inserted_hash != content_hash,
         };
@@ -259,7 +260,7 @@ impl Table {
         let PatchRecord { content_hash, fields, .. } = record;
         let Some(row) = self.rows.get_mut(&id.internal) else { return UNCHANGED };
         let changed = match (&mut row.document, fields) {
-            (Some(document), Some(fields)) => set_fields(document, fields),
+            (Some(document), Some(fields)) => change(document, |document| set_fields(document, fields)),
             _ => row.patched_hash != content_hash,
         };
         row.patched_hash = content_hash;
@@ -292,6 +293,7 @@ impl Table {
             index.version = *version;
             index.matches.clear();
             for (internal, document) in in_order_of_creation(rows) {
+                let document = document.fields();
                 let key = fields.iter().map(|field| index_key(document.get(field))).collect();
                 index.matches.entry(key).or_default().push(*internal);
             }
@@ -300,14 +302,21 @@ impl Table {
     }
 }
 
-pub(super) fn in_order_of_creation(rows: &HashMap<Internal, Row>) -> Vec<(&Internal, &Map<String, Value>)> {
-    let kept = rows.iter().filter_map(|(internal, row)| Some((internal, &**row.document.as_ref()?)));
-    // The time is looked up once for each, not at each comparison.
-    let created = |document: &Map<String, Value>| document.get("_creationTime").and_then(Value::as_f64);
-    let timed = kept.map(|(internal, document)| (created(document).unwrap_or_default(), internal, document));
-    let mut kept: Vec<_> = timed.collect();
-    kept.sort_by(|(a, ..), (b, ..)| a.total_cmp(b));
-    kept.into_iter().map(|(_, internal, document)| (internal, document)).collect()
+pub(super) fn in_order_of_creation(rows: &HashMap<Internal, Row>) -> Vec<(&Internal, &KeptDocument)> {
+    let mut kept: Vec<_> = rows.iter().filter_map(|(internal, row)| Some((internal, row.document.as_ref()?))).collect();
+    let created = |document: &KeptDocument| document.created().unwrap_or_default();
+    kept.sort_by(|(_, a), (_, b)| created(a).total_cmp(&created(b)));
+    kept
+}
+
+/// Changes a document, and says whether it is another one now.
+fn change(document: &mut KeptDocument, change: impl FnOnce(&mut Map<String, Value>) -> bool) -> bool {
+    let mut fields = document.fields();
+    let changed = change(&mut fields);
+    if changed {
+        *document = KeptDocument::of(&fields);
+    }
+    changed
 }
 
 fn add_system_fields(document: &mut Map<String, Value>, id: &str, creation_time: f64) {

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::convex_bench::{
     document_id::DocumentId,
     functions::hash,
+    kept::KeptDocument,
     limits,
     store::{Internal, Row},
 };
@@ -78,20 +79,20 @@ impl HiddenTable {
         if let Some(Value::String(legacy_id)) = document.get(filling.legacy_id_field) {
             self.by_legacy_id.insert(hash(legacy_id), internal);
         }
-        let kept = filling.keep_documents.then(|| self.keep(document));
+        let document = filling.keep_documents.then(|| self.keep(&document));
         let Entry::Vacant(free) = self.rows.entry(internal) else {
             return Err(format!("Objects in table \"{}\" have duplicate _id fields", self.name));
         };
         let inserted_hash = hash(&String::from_utf8_lossy(line));
-        free.insert(Row { inserted_hash, patched_hash: 0, document: kept.map(Box::new) });
+        free.insert(Row { inserted_hash, patched_hash: 0, document });
         Ok(())
     }
 
-    fn keep(&mut self, document: Map<String, Value>) -> Map<String, Value> {
+    fn keep(&mut self, document: &Map<String, Value>) -> KeptDocument {
         if !document.keys().all(|name| self.fields.contains(name)) {
             self.fields.extend(document.keys().filter(|name| !name.starts_with('_')).cloned());
         }
-        document
+        KeptDocument::of(document)
     }
 
     fn internal_id(&self, id: &Value) -> Result<Internal, String> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::convex_bench::kept::KeptDocument;
 use crate::convex_bench::store::{Store, Table};
 
 use super::hidden::HiddenTable;
@@ -59,9 +60,11 @@ impl Store {
     fn insert(&mut self, mut batch: HiddenTable) {
         for row in batch.rows.values_mut() {
             if let Some(document) = &mut row.document
-                && !document.contains_key("_creationTime")
+                && document.created().is_none()
             {
-                document.insert("_creationTime".to_owned(), self.next_creation_time().into());
+                let mut fields = document.fields();
+                fields.insert("_creationTime".to_owned(), self.next_creation_time().into());
+                *document = KeptDocument::of(&fields);
             }
         }
         let table = self.table(&batch.name);

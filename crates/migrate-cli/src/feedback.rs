@@ -1,4 +1,4 @@
-//! Who is told how a run stands: a person by progress, a program by events, and the log.
+//! Who is told how a run, an assessment or a verification stands: a person by progress, a program by events, and the log.
 
 use std::sync::Arc;
 
@@ -7,10 +7,11 @@ use migrate_core::names::TableName;
 use migrate_core::observe::Observer;
 use migrate_core::plan::Plan;
 use migrate_core::report::Report;
+use migrate_core::verify::{Level, Verdict};
 
 use crate::events::{EventWriter, EventsFormat, RunEvent};
 use crate::log::EventLog;
-use crate::progress::Progress;
+use crate::progress::{Progress, Work};
 
 /// All who are told.
 #[derive(Debug, Clone)]
@@ -21,9 +22,9 @@ pub(crate) struct Feedback {
 
 impl Feedback {
     /// Progress unless `quiet`, and events where they are asked for. Must be called within a runtime.
-    pub(crate) fn new(quiet: bool, events: Option<EventsFormat>, plan: &Plan) -> Self {
+    pub(crate) fn new(quiet: bool, events: Option<EventsFormat>, plan: &Plan, work: Work) -> Self {
         let events = events.map(|EventsFormat::Ndjson| Arc::new(EventWriter::start()));
-        Self { progress: Progress::new(quiet, plan).map(Arc::new), events }
+        Self { progress: Progress::new(quiet, plan, work).map(Arc::new), events }
     }
 
     /// As observers of the run.
@@ -58,6 +59,30 @@ impl Feedback {
     pub(crate) fn scan_finished(&self, exit_code: u8, error: Option<String>, assessment: Option<String>) {
         if let Some(events) = &self.events {
             events.finish(RunEvent::ScanFinished { exit_code, error, assessment });
+        }
+    }
+
+    /// Tells that both sides are about to be read and compared, of these tables.
+    pub(crate) fn verification_started(&self, tool: &str, plan: &Plan, level: Level, tables: Vec<TableName>) {
+        if let Some(progress) = &self.progress {
+            progress.select(|table| tables.contains(table));
+        }
+        if let Some(events) = &self.events {
+            let (tool, plan_fingerprint) = (tool.to_owned(), plan.fingerprint.clone());
+            events.write(RunEvent::VerificationStarted { tool, plan_fingerprint, level, tables });
+        }
+    }
+
+    /// Tells the end of a verification to programs, and waits until they could read it.
+    pub(crate) fn verification_finished(
+        &self,
+        verdict: Verdict,
+        exit_code: u8,
+        error: Option<String>,
+        verification: Option<String>,
+    ) {
+        if let Some(events) = &self.events {
+            events.finish(RunEvent::VerificationFinished { verdict, exit_code, error, verification });
         }
     }
 

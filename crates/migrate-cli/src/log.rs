@@ -61,7 +61,7 @@ impl Drop for Line {
     }
 }
 
-/// Logs the events of a run.
+/// Logs the events of a run, an assessment or a verification.
 #[derive(Debug)]
 pub(crate) struct EventLog;
 
@@ -82,6 +82,17 @@ impl Observer for EventLog {
                 tracing::debug!(%table, rows, rejected, bytes = delta.bytes, ms = elapsed.as_millis(), "batch committed");
             }
             Event::RowsChecked { table, rows, rejected } => tracing::debug!(%table, rows, rejected, "rows checked"),
+            Event::VerificationExpected { table, documents, rows } => {
+                tracing::debug!(%table, documents, rows, "about to be read");
+            }
+            Event::VerificationRead { table, documents, rows } => {
+                tracing::debug!(%table, documents, rows, "read for the verification");
+            }
+            Event::TableReadBack { table, .. } => tracing::info!(%table, "documents read back"),
+            Event::TableVerified { table, result } => {
+                let (rows, documents, differences) = (result.source, result.documents, result.found());
+                tracing::info!(%table, rows, documents, differences, "table verified");
+            }
             Event::Retried { operation, table, attempt, delay, code, .. } => {
                 let table = table.as_ref().map(tracing::field::display);
                 tracing::info!(operation, table, attempt, code, ms = delay.as_millis(), "call will be repeated");

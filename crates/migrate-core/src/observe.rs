@@ -1,4 +1,4 @@
-//! What happens during a run, told as events; progress, logs and the report are made of them.
+//! What happens during a run, an assessment or a verification, told as events; progress, logs and the report are made of them.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::names::TableName;
 use crate::state::Totals;
+use crate::verify::TableVerification;
 
 /// How a table stands when its run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
@@ -73,6 +74,39 @@ pub enum Event {
         rows: usize,
         /// How many of them a run would reject.
         rejected: u64,
+    },
+    /// How much of a table a verification is about to read. All tables that it reads are told of before the first is
+    /// read.
+    VerificationExpected {
+        /// The table.
+        table: TableName,
+        /// Documents that will be read back, where the sink can tell without reading them.
+        documents: Option<u64>,
+        /// Rows that will be compared, where the source can tell; zero for a table that others only refer to.
+        rows: Option<u64>,
+    },
+    /// Documents were read back, or rows compared, in a verification: nothing is written.
+    VerificationRead {
+        /// The table.
+        table: TableName,
+        /// How many documents.
+        documents: u64,
+        /// How many rows.
+        rows: u64,
+    },
+    /// All documents of a table are read back, in a verification.
+    TableReadBack {
+        /// The table.
+        table: TableName,
+        /// True where its rows are compared later; else its turn is over.
+        rows_follow: bool,
+    },
+    /// A table's result is known: it was compared or counted, or an earlier verification that is gone on with had it.
+    TableVerified {
+        /// The table.
+        table: TableName,
+        /// What was found. Its differences name keys, and may have values: they are not for a log.
+        result: Box<TableVerification>,
     },
     /// A call failed and will be sent again.
     Retried {

@@ -12,10 +12,11 @@ use migrate_core::plan::{ConfigError, MigrateConfig};
 use migrate_core::stop::Stop;
 use migrate_core::{ErrorKind, Result, Source as _};
 
-use super::{AccessOptions, ProjectArguments, fail, source};
+use super::{AccessOptions, ProjectArguments, fail, not_begun, source};
 use crate::environment::Environment;
 use crate::events::EventsFormat;
 use crate::feedback::Feedback;
+use crate::progress::Work;
 use crate::{exit, files, output, render, signals};
 
 const TOOL: &str = concat!("migrate-discover ", env!("CARGO_PKG_VERSION"));
@@ -107,10 +108,15 @@ pub(super) async fn run(
             return exit::SETUP;
         }
     };
-    let feedback = Feedback::new(shown.quiet || arguments.rows() == ScanRows::None, arguments.events, prospect.plan());
+    let feedback = Feedback::new(
+        shown.quiet || arguments.rows() == ScanRows::None,
+        arguments.events,
+        prospect.plan(),
+        Work::Checking,
+    );
     let scanned = match scan(project, arguments, access, &config, catalog, &prospect, &feedback).await {
         Ok(scanned) => scanned,
-        Err(error) => return fail(&error, exit::of_setup(&error)),
+        Err(error) => return not_begun(&error, "nothing was read yet"),
     };
     let (mut code, mut error) = (exit::OK, None);
     if let Some(failure) = scanned.as_ref().and_then(Scanned::failure) {

@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::{ArgAction, Args, Parser};
 use migrate_core::names::TableName;
 use migrate_core::plan::MigrateConfig;
-use migrate_core::{Error, Result};
+use migrate_core::{Error, ErrorKind, Result};
 use supabase_source::SupabaseSettings;
 
 use crate::environment::Environment;
@@ -162,6 +162,15 @@ struct AccessOptions {
 fn fail(error: &Error, code: u8) -> u8 {
     output::failure(error);
     code
+}
+
+/// Tells why a command ended before its work began: what it wanted is not done at all. Gives the exit code.
+fn not_begun(error: &Error, undone: &str) -> u8 {
+    if error.kind() == ErrorKind::Interrupted {
+        output::note(&format!("stopped: {undone}"));
+        return exit::INTERRUPTED;
+    }
+    fail(error, exit::of_setup(error))
 }
 
 /// How the source is reached that the environment and the configuration name.

@@ -9,10 +9,11 @@ use migrate_core::state::{MemoryState, SqliteState, StateStore};
 use migrate_core::{Error, ErrorKind, Result, Sink};
 
 use super::ending::Ending;
-use super::sides::{RunOptions, Sides, refuse_drift};
-use super::{ProjectArguments, fail, help};
+use super::sides::{Purpose, RunOptions, Sides, refuse_drift};
+use super::{ProjectArguments, help, not_begun};
+use crate::progress::Work;
 use crate::run_folder::{RejectFiles, RunFolder};
-use crate::{VERSION, exit, files, output, signals};
+use crate::{VERSION, files, output, signals};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-replay", "after mending rejects/<table>.jsonl, or the plan"),
@@ -54,7 +55,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
     };
     let (pipeline, replay, ending) = match prepare(&arguments, &config).await {
         Ok(prepared) => prepared,
-        Err(error) => return fail(&error, exit::of_setup(&error)),
+        Err(error) => return not_begun(&error, "nothing was written yet"),
     };
     let result = pipeline.replay(&replay).await;
     ending.finish(result).await
@@ -72,7 +73,8 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<(Pipel
         .with_remedy("mend rows or plan, then run: migrate-run --fresh"));
     }
     let tool = concat!("migrate-replay ", env!("CARGO_PKG_VERSION"));
-    let sides = Sides::connect(tool, project, &arguments.options, config, &plan, false, true)?;
+    let purpose = Purpose { tool, work: Work::Copying, dry_run: false, writes: true };
+    let sides = Sides::connect(project, &arguments.options, config, &plan, purpose)?;
     let sink: Arc<dyn Sink> = Arc::new(Bisect::new(sides.convex()?));
     let Sides { source, observer, builder, feedback, stop, .. } = sides;
     signals::listen(stop.clone());

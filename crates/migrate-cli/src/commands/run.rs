@@ -9,11 +9,12 @@ use migrate_core::state::{MemoryState, SqliteState, StateStore};
 use migrate_core::{Result, Sink};
 
 use super::ending::Ending;
-use super::sides::{RunOptions, Sides, refuse_drift};
+use super::sides::{Purpose, RunOptions, Sides, refuse_drift};
 use super::snapshot::{Asked, Snapshot, SnapshotArguments};
-use super::{ProjectArguments, fail, help};
+use super::{ProjectArguments, help, not_begun};
+use crate::progress::Work;
 use crate::run_folder::RunFolder;
-use crate::{VERSION, exit, files, signals};
+use crate::{VERSION, files, signals};
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-run --dry-run", "try everything, write nothing"),
@@ -71,7 +72,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
     let prepared = prepare(&arguments, &config).await;
     let Prepared { pipeline, ending, snapshot } = match prepared {
         Ok(prepared) => prepared,
-        Err(error) => return fail(&error, exit::of_setup(&error)),
+        Err(error) => return not_begun(&error, "nothing was written yet"),
     };
     let result = match snapshot {
         Some(snapshot) => snapshot.run(&pipeline, &arguments.tables, &ending.builder).await,
@@ -94,7 +95,8 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
     arguments.snapshot.check(&plan)?;
     let tool = concat!("migrate-run ", env!("CARGO_PKG_VERSION"));
     let writes = !dry_run && !arguments.snapshot.only_writes_a_file();
-    let sides = Sides::connect(tool, project, options, config, &plan, dry_run, writes)?;
+    let purpose = Purpose { tool, work: Work::Copying, dry_run, writes };
+    let sides = Sides::connect(project, options, config, &plan, purpose)?;
     signals::listen(sides.stop.clone());
     // The checks come before the state: a run that cannot begin leaves nothing behind.
     let checked = async {

@@ -19,6 +19,7 @@ use super::{AccessOptions, ProjectArguments, source};
 use crate::environment::Environment;
 use crate::events::EventsFormat;
 use crate::feedback::Feedback;
+use crate::progress::Work;
 use crate::{confirm, files, output};
 
 /// Longest wait for one answer of Convex, whose own limit is 300 s.
@@ -74,6 +75,17 @@ impl RunOptions {
     }
 }
 
+/// What both sides are connected for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose<'a> {
+    /// The program and its version.
+    pub(super) tool: &'a str,
+    pub(super) work: Work,
+    pub(super) dry_run: bool,
+    /// True where documents are written.
+    pub(super) writes: bool,
+}
+
 /// The source in its layers, the way to Convex, and who hears of what both do.
 pub(super) struct Sides<'a> {
     pub(super) source: Arc<dyn Source>,
@@ -89,17 +101,16 @@ pub(super) struct Sides<'a> {
 }
 
 impl<'a> Sides<'a> {
-    /// Both sides by the environment, the configuration and the plan. Makes no call. Where it `writes` into a production
+    /// Both sides by the environment, the configuration and the plan. Makes no call. Where it writes into a production
     /// deployment, it asks before.
     pub(super) fn connect(
-        tool: &str,
         project: &ProjectArguments,
         options: &'a RunOptions,
         config: &'a MigrateConfig,
         plan: &'a Plan,
-        dry_run: bool,
-        writes: bool,
+        purpose: Purpose<'_>,
     ) -> Result<Self> {
+        let Purpose { tool, work, dry_run, writes } = purpose;
         let environment = Environment::read(project.folder())?;
         let source = source::bare(&environment, config, Some(plan), options.access)?;
         let run = RunConfig {
@@ -107,7 +118,7 @@ impl<'a> Sides<'a> {
             write_rate: options.write_rate.or(plan.run.write_rate),
             ..plan.run.clone()
         };
-        let feedback = Feedback::new(options.quiet, options.events, plan);
+        let feedback = Feedback::new(options.quiet, options.events, plan, work);
         let builder = Arc::new(ReportBuilder::start(tool, plan, dry_run).with_run(run));
         let mut observers: Vec<Arc<dyn Observer>> = vec![builder.clone()];
         observers.extend(feedback.observers());

@@ -7,11 +7,13 @@ use clap::{Parser, ValueEnum};
 use migrate_core::names::TableName;
 use migrate_core::plan::{MigrateConfig, Plan};
 use migrate_core::verify::{Level, Verdict, Verification, Verifier};
-use migrate_core::{Result, Source as _};
+use migrate_core::{Error, Result, Source as _};
 
-use super::sides::{RunOptions, Sides, refuse_drift};
-use super::{AccessOptions, ProjectArguments, fail, help};
+use super::sides::{Purpose, RunOptions, Sides, refuse_drift};
+use super::{AccessOptions, ProjectArguments, fail, help, not_begun};
+use crate::events::EventsFormat;
 use crate::feedback::Feedback;
+use crate::progress::Work;
 use crate::run_folder::VerifyFolder;
 use crate::{VERSION, exit, files, output, render, signals};
 
@@ -75,6 +77,13 @@ pub(super) struct Arguments {
     /// Print the verification as JSON, instead of tables
     #[arg(long)]
     json: bool,
+    /// Write what happens to stdout as ndjson, a JSON object on each line, instead of tables
+    ///
+    /// The last one tells the verdict; verify.json is written all the same. jsonschemas/event.schema.json, which
+    /// migrate-schema writes, says what they hold: no key of a row, no id and no value.
+    #[arg(long, value_enum, value_name = "FORMAT", hide_possible_values = true, hide_short_help = true)]
+    #[arg(conflicts_with = "json")]
+    events: Option<EventsFormat>,
     /// Show no progress
     #[arg(long)]
     quiet: bool,
@@ -116,7 +125,7 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
     };
     let Prepared { verifier, folder, feedback } = match prepare(&arguments, &config).await {
         Ok(prepared) => prepared,
-        Err(error) => return fail(&error, exit::of_setup(&error)),
+        Err(error) => return not_begun(&error, "nothing was compared yet"),
     };
     let (verification, result) = verifier.run().await;
     feedback.ended();
@@ -129,14 +138,20 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         Some(file) => write(file, &verification).map(|()| file.clone()),
         None => folder.write(&verification),
     };
-    if arguments.json {
+    if let Err(error) = &written {
+        code = fail(error, exit::of_run(error));
+    }
+    if feedback.has_events() {
+        let error = result.as_ref().err().or(written.as_ref().err()).map(without_key);
+        let file = written.as_ref().ok().map(|file| file.display().to_string());
+        feedback.verification_finished(verification.verdict, code, error, file);
+    } else if arguments.json {
         output::json(&serde_json::to_string_pretty(&verification).unwrap_or_default());
     } else {
         output::data(&render::verification::text(&verification, output::width()));
     }
-    match written {
-        Ok(file) => output::note(&format!("verification: {}", file.display())),
-        Err(error) => code = fail(&error, exit::of_run(&error)),
+    if let Ok(file) = written {
+        output::note(&format!("verification: {}", file.display()));
     }
     if let Err(error) = &result {
         output::failure(error);
@@ -145,6 +160,15 @@ pub(super) async fn main(arguments: Arguments) -> u8 {
         }
     }
     code
+}
+
+/// An error as `Display` has it, but for the key of a row: events name none.
+fn without_key(error: &Error) -> String {
+    let context: Vec<String> =
+        error.context().filter(|(name, _)| *name != "key").map(|(name, value)| format!("{name}: {value}")).collect();
+    let context = if context.is_empty() { String::new() } else { format!(" ({})", context.join(", ")) };
+    let remedy = error.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    format!("{}{context}{remedy}", error.message())
 }
 
 /// Writes verify.json where it was asked for.
@@ -161,14 +185,15 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
         max_rejects: None,
         fail_fast: false,
         json: arguments.json,
-        events: None,
+        events: arguments.events,
         quiet: arguments.quiet,
         yes: true,
         write_rate: None,
         access: arguments.access,
     };
     let tool = concat!("migrate-verify ", env!("CARGO_PKG_VERSION"));
-    let sides = Sides::connect(tool, project, &options, config, &plan, true, false)?;
+    let purpose = Purpose { tool, work: Work::Comparing, dry_run: true, writes: false };
+    let sides = Sides::connect(project, &options, config, &plan, purpose)?;
     let (sink, probe) = (Arc::new(sides.convex()?), Arc::new(sides.convex_with_key()?));
     signals::listen(sides.stop.clone());
     signals::until_stopped(&sides.stop, async {
@@ -193,5 +218,6 @@ async fn prepare(arguments: &Arguments, config: &MigrateConfig) -> Result<Prepar
     if !arguments.tables.is_empty() {
         verifier = verifier.tables(arguments.tables.iter().cloned());
     }
+    feedback.verification_started(tool, &plan, arguments.level.into(), verifier.compared()?);
     Ok(Prepared { verifier, folder, feedback })
 }

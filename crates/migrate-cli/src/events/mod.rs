@@ -1,5 +1,7 @@
-//! Events as lines of JSON, for programs that watch a run or an assessment: `--events ndjson`.
+//! Events as lines of JSON, for programs that watch a run, an assessment or a verification: `--events ndjson`.
 
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use clap::ValueEnum;
@@ -8,6 +10,7 @@ use migrate_core::observe::{Event, TableStatus};
 use migrate_core::record::RejectCode;
 use migrate_core::report::{Outcome, Report, ReportTotals};
 use migrate_core::state::Totals;
+use migrate_core::verify::{Level, TableVerification, Verdict};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -170,6 +173,85 @@ pub(crate) enum RunEvent {
         /// The assessment's file; none where it could not be written.
         assessment: Option<String>,
     },
+    /// The first line of a verification: both sides answer, and are about to be read. Nothing is written.
+    VerificationStarted {
+        /// The program and its version.
+        tool: String,
+        /// The plan's fingerprint.
+        plan_fingerprint: String,
+        /// How closely both sides are compared.
+        level: Level,
+        /// The tables that are compared, in the plan's order. Others are read back where these refer to them.
+        tables: Vec<TableName>,
+    },
+    /// How much of a table a verification is about to read. What an earlier one read, which is gone on with, is not in it.
+    VerificationExpected {
+        /// The table.
+        table: TableName,
+        /// Documents; none where the sink cannot tell without reading them.
+        documents: Option<u64>,
+        /// Rows; none where the source cannot tell, or for a sample.
+        rows: Option<u64>,
+    },
+    /// Documents were read back, or rows compared, in a verification.
+    VerificationRead {
+        /// The table.
+        table: TableName,
+        /// How many documents.
+        documents: u64,
+        /// How many rows.
+        rows: u64,
+    },
+    /// All documents of a table are read back, in a verification.
+    TableReadBack {
+        /// The table.
+        table: TableName,
+        /// True where its rows are compared later; else its turn is over.
+        rows_follow: bool,
+    },
+    /// A table's result is known, by comparing or counting, or from an earlier verification that is gone on with. The
+    /// counts are those of verify.json.
+    TableVerified {
+        /// The table.
+        table: TableName,
+        /// True once it was compared to its end.
+        is_compared: bool,
+        /// Rows that were read from the source; with `counts`, rows that it has.
+        source: u64,
+        /// Of these: rows that the plan makes a document of.
+        expected: u64,
+        /// Rows that the plan rejects.
+        rejected: u64,
+        /// Rows that the plan leaves out on purpose.
+        skipped: u64,
+        /// Documents with a row's key; with `counts`, all documents.
+        documents: u64,
+        /// Documents without a row's key: the app's own.
+        foreign: u64,
+        /// Rows whose document is exactly what the plan makes of them.
+        same: u64,
+        /// Rows whose document is another.
+        differing: u64,
+        /// Rows that should have a document and have none.
+        missing: u64,
+        /// Documents whose row is not at the source, or should have none.
+        unexpected: u64,
+        /// Documents beyond the first of the same row.
+        duplicates: u64,
+        /// All that differs, with what is compared beside single rows; 0 where nothing does.
+        differences: u64,
+    },
+    /// The last line of a verification. Without it, the program was killed.
+    VerificationFinished {
+        /// What came of it.
+        verdict: Verdict,
+        /// The program's exit code.
+        exit_code: u8,
+        /// Why it ended before its end.
+        error: Option<String>,
+        /// The verification's file; none where it could not be written.
+        verification: Option<String>,
+    },
     /// The last line of a run. Without it, the program was killed.
     RunFinished {
         /// How it ended.
@@ -250,6 +332,16 @@ impl RunEvent {
                 rows: u64::try_from(*rows).unwrap_or(u64::MAX),
                 rejected: *rejected,
             },
+            Event::VerificationExpected { table, documents, rows } => {
+                Self::VerificationExpected { table: table.clone(), documents: *documents, rows: *rows }
+            }
+            Event::VerificationRead { table, documents, rows } => {
+                Self::VerificationRead { table: table.clone(), documents: *documents, rows: *rows }
+            }
+            Event::TableReadBack { table, rows_follow } => {
+                Self::TableReadBack { table: table.clone(), rows_follow: *rows_follow }
+            }
+            Event::TableVerified { table, result } => Self::verified(table.clone(), result),
             Event::RejectsTaken { table, taken, gone } => {
                 Self::RejectsTaken { table: table.clone(), taken: (&**taken).into(), gone: *gone }
             }
@@ -271,6 +363,25 @@ impl RunEvent {
             }
             _ => return None,
         })
+    }
+
+    fn verified(table: TableName, result: &TableVerification) -> Self {
+        Self::TableVerified {
+            table,
+            is_compared: result.is_compared,
+            source: result.source,
+            expected: result.expected,
+            rejected: result.rejected,
+            skipped: result.skipped,
+            documents: result.documents,
+            foreign: result.foreign,
+            same: result.same,
+            differing: result.differing,
+            missing: result.missing,
+            unexpected: result.unexpected,
+            duplicates: result.duplicates,
+            differences: result.found(),
+        }
     }
 
     /// The last line of a run.

@@ -8,14 +8,15 @@ use migrate_core::observe::{Event, TableStatus};
 
 use super::amounts::percent;
 use super::rate::Rate;
+use super::work::Work;
 
 /// What is done to a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// Its turn has not come.
     Waiting,
-    /// Rows are read and written.
-    Copying,
+    /// Rows are read and what the work is is done with them.
+    Working,
     /// All rows are written; links are left to do.
     Copied,
     /// The second pass.
@@ -34,10 +35,10 @@ pub(super) enum Phase {
 
 impl Phase {
     /// The word for it.
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn word(self, work: Work) -> &'static str {
         match self {
             Self::Waiting => "waiting",
-            Self::Copying => "copying",
+            Self::Working => work.words().phase,
             Self::Copied => "copied",
             Self::Linking => "linking",
             Self::Done => "done",
@@ -50,12 +51,12 @@ impl Phase {
 
     /// Something happens to it now.
     pub(super) fn is_active(self) -> bool {
-        matches!(self, Self::Copying | Self::Linking)
+        matches!(self, Self::Working | Self::Linking)
     }
 
     /// Rows of it may still come.
     fn expects_rows(self) -> bool {
-        matches!(self, Self::Waiting | Self::Copying)
+        matches!(self, Self::Waiting | Self::Working)
     }
 }
 
@@ -86,14 +87,15 @@ pub(super) struct Counts {
     pub(super) read: u64,
     pub(super) linked: u64,
     pub(super) bytes: u64,
-    pub(super) rejected: u64,
+    /// Rows that are rejected; in a verification, rows and documents that differ.
+    pub(super) findings: u64,
     pub(super) expected: Expected,
     rate: Rate,
 }
 
 impl Counts {
     fn new(expected: Expected) -> Self {
-        Self { phase: Phase::Waiting, read: 0, linked: 0, bytes: 0, rejected: 0, expected, rate: Rate::default() }
+        Self { phase: Phase::Waiting, read: 0, linked: 0, bytes: 0, findings: 0, expected, rate: Rate::default() }
     }
 
     /// All rows: never fewer than were read, since some may come while the table is read.
@@ -136,6 +138,7 @@ pub(super) struct Activity {
 /// All tables.
 #[derive(Debug)]
 pub(super) struct Board {
+    pub(super) work: Work,
     tables: IndexMap<TableName, Counts>,
     rate: Rate,
     pub(super) activity: Option<Activity>,
@@ -144,9 +147,9 @@ pub(super) struct Board {
 
 impl Board {
     /// The tables of a plan, in its order.
-    pub(super) fn new(tables: impl IntoIterator<Item = TableName>) -> Self {
+    pub(super) fn new(work: Work, tables: impl IntoIterator<Item = TableName>) -> Self {
         let tables = tables.into_iter().map(|name| (name, Counts::new(Expected::Unknown))).collect();
-        Self { tables, rate: Rate::default(), activity: None, retries: 0 }
+        Self { work, tables, rate: Rate::default(), activity: None, retries: 0 }
     }
 
     /// Says how large tables are that have not begun.
@@ -160,7 +163,7 @@ impl Board {
 
     /// True once a table's turn came, or another step is told of.
     pub(super) fn has_begun(&self) -> bool {
-        self.activity.is_some() || self.tables().any(|(_, counts)| counts.phase != Phase::Waiting)
+        self.activity.is_some() || self.tables().any(|(_, counts)| counts.phase != Phase::Waiting || counts.read > 0)
     }
 
     /// Only these tables have a turn: the others are not in the sums.
@@ -185,7 +188,7 @@ impl Board {
             total.read += counts.read;
             total.linked += counts.linked;
             total.bytes += counts.bytes;
-            total.rejected += counts.rejected;
+            total.findings += counts.findings;
             let all = match (counts.all(), counts.is_estimate()) {
                 (Some(rows), false) => Expected::Counted(rows),
                 (Some(rows), true) => Expected::Estimated(rows),
@@ -196,7 +199,7 @@ impl Board {
                 total.phase = Phase::Linking;
             }
             if counts.phase.expects_rows() {
-                total.phase = Phase::Copying;
+                total.phase = Phase::Working;
             }
         }
         total
@@ -224,11 +227,11 @@ impl Board {
                 self.rate.begin(at);
                 let counts = self.of(table);
                 counts.expected = expected.map_or(counts.expected, Expected::Counted);
-                counts.phase = Phase::Copying;
+                counts.phase = Phase::Working;
                 counts.read = resumed.read;
                 counts.bytes = resumed.bytes;
                 counts.linked = resumed.linked;
-                counts.rejected = resumed.rejected;
+                counts.findings = resumed.rejected;
                 counts.rate.begin(at);
             }
             Event::BatchCommitted { table, delta, .. } => {
@@ -238,7 +241,7 @@ impl Board {
                 counts.read += delta.read;
                 counts.bytes += delta.bytes;
                 counts.linked += delta.linked;
-                counts.rejected += delta.rejected;
+                counts.findings += delta.rejected;
             }
             Event::RowsChecked { table, rows, rejected } => {
                 let rows = u64::try_from(*rows).unwrap_or(u64::MAX);
@@ -246,15 +249,44 @@ impl Board {
                 let counts = self.of(table);
                 counts.rate.add(at, rows);
                 counts.read += rows;
-                counts.rejected += rejected;
+                counts.findings += rejected;
+            }
+            Event::VerificationExpected { table, documents, rows } => {
+                self.rate.begin(at);
+                let counts = self.of(table);
+                let all = documents.zip(*rows).map(|(documents, rows)| documents.saturating_add(rows));
+                counts.expected = all.map_or(counts.expected, Expected::Counted);
+                // One that only others refer to is read back as well.
+                counts.phase = Phase::Waiting;
+            }
+            Event::VerificationRead { table, documents, rows } => {
+                let read = documents.saturating_add(*rows);
+                self.rate.add(at, read);
+                let counts = self.of(table);
+                counts.rate.add(at, read);
+                counts.phase = Phase::Working;
+                counts.read += read;
+            }
+            Event::TableReadBack { table, rows_follow } => {
+                let counts = self.of(table);
+                counts.phase = if *rows_follow { Phase::Waiting } else { Phase::Done };
+                // Its rows have a pace of their own.
+                counts.rate = Rate::default();
+            }
+            Event::TableVerified { table, result } => {
+                let counts = self.of(table);
+                counts.phase = Phase::Done;
+                counts.findings = result.found();
+                // What an earlier verification read, or what was counted without being read.
+                counts.read = counts.read.max(result.source + result.documents + result.foreign);
             }
             // The next batch counts their rows anew.
             Event::RejectsTaken { table, taken, .. } => {
                 let counts = self.of(table);
                 counts.read = counts.read.saturating_sub(taken.read);
-                counts.rejected = counts.rejected.saturating_sub(taken.rejected);
+                counts.findings = counts.findings.saturating_sub(taken.rejected);
             }
-            Event::RowsWithdrawn { table, delta, .. } => self.of(table).rejected += delta.rejected,
+            Event::RowsWithdrawn { table, delta, .. } => self.of(table).findings += delta.rejected,
             Event::TableCopied { table } => self.of(table).phase = Phase::Copied,
             Event::LinkingStarted { table } => {
                 let counts = self.of(table);

@@ -7,6 +7,7 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::amounts::{bytes, left};
 use super::board::{Board, Counts, Phase};
+use super::work::Work;
 use crate::render::thousands;
 use crate::{printable, wrap};
 
@@ -29,33 +30,35 @@ enum Cell {
     Bytes,
     Rate,
     Left,
-    Rejected,
+    Findings,
 }
 
 const CELLS: [Cell; 8] =
-    [Cell::Phase, Cell::Rows, Cell::Of, Cell::Percent, Cell::Bytes, Cell::Rate, Cell::Left, Cell::Rejected];
+    [Cell::Phase, Cell::Rows, Cell::Of, Cell::Percent, Cell::Bytes, Cell::Rate, Cell::Left, Cell::Findings];
 
 /// What a narrow terminal goes without, the first of them first.
-const LEFT_OUT: [Cell; 7] = [Cell::Of, Cell::Bytes, Cell::Rate, Cell::Phase, Cell::Left, Cell::Percent, Cell::Rejected];
+const LEFT_OUT: [Cell; 7] = [Cell::Of, Cell::Bytes, Cell::Rate, Cell::Phase, Cell::Left, Cell::Percent, Cell::Findings];
 
 impl Cell {
-    fn text(self, counts: &Counts, rate: Option<u64>, rest: Option<Duration>) -> String {
+    fn text(self, work: Work, counts: &Counts, rate: Option<u64>, rest: Option<Duration>) -> String {
         let guess = if counts.is_estimate() { "~" } else { "" };
         let is_linking = counts.phase == Phase::Linking;
         match self {
-            Self::Phase => counts.phase.word().to_owned(),
+            Self::Phase => counts.phase.word(work).to_owned(),
             Self::Rows => thousands(counts.read),
             Self::Of => counts.all().map(|all| format!("of {guess}{}", thousands(all))).unwrap_or_default(),
             Self::Percent => counts.percent().map(|percent| format!("{guess}{percent} %")).unwrap_or_default(),
-            Self::Bytes => bytes(counts.bytes),
+            Self::Bytes if work.words().writes => bytes(counts.bytes),
             Self::Rate => match rate {
                 Some(rate) if is_linking => format!("{} links/s", thousands(rate)),
                 Some(rate) => format!("{}/s", thousands(rate)),
                 None => String::new(),
             },
             Self::Left => rest.map(left).unwrap_or_default(),
-            Self::Rejected if counts.rejected > 0 => format!("{} rejected", thousands(counts.rejected)),
-            Self::Rejected => String::new(),
+            Self::Findings if counts.findings > 0 => {
+                format!("{} {}", thousands(counts.findings), work.words().findings)
+            }
+            Self::Bytes | Self::Findings => String::new(),
         }
     }
 }
@@ -68,8 +71,8 @@ struct Row {
 }
 
 impl Row {
-    fn new(name: &str, counts: &Counts, rate: Option<u64>, rest: Option<Duration>) -> Self {
-        let cells = CELLS.iter().map(|cell| cell.text(counts, rate, rest)).collect();
+    fn new(work: Work, name: &str, counts: &Counts, rate: Option<u64>, rest: Option<Duration>) -> Self {
+        let cells = CELLS.iter().map(|cell| cell.text(work, counts, rate, rest)).collect();
         Self { name: printable::line(name).into_owned(), cells, percent: counts.percent() }
     }
 }
@@ -89,7 +92,7 @@ impl Layout {
             *self = Self { screen: width, ..Self::default() };
         }
         let total = board.total();
-        let of_total = Row::new("total", &total, board.rows_per_second(at), board.left(&total, at));
+        let of_total = Row::new(board.work, "total", &total, board.rows_per_second(at), board.left(&total, at));
         let active: Vec<(&TableName, &Counts)> =
             board.tables().filter(|(_, counts)| counts.phase.is_active()).collect();
         let folded = folded(board);
@@ -100,10 +103,9 @@ impl Layout {
         let below = usize::from(folded.is_some()) + usize::from(activity.is_some()) + 1;
         let room = height.saturating_sub(below);
         let shown = if active.len() > room { room.saturating_sub(1) } else { active.len() };
-        let rows = active
-            .iter()
-            .take(shown)
-            .map(|(name, counts)| Row::new(&name.to_string(), counts, counts.rows_per_second(at), counts.left(at)));
+        let rows = active.iter().take(shown).map(|(name, counts)| {
+            Row::new(board.work, &name.to_string(), counts, counts.rows_per_second(at), counts.left(at))
+        });
         let rows: Vec<Row> = rows.chain([of_total]).collect();
         let mut fitted = self.fit(&rows, width);
         let last = fitted.pop();
@@ -181,7 +183,8 @@ fn folded(board: &Board) -> Option<String> {
     let mut parts = Vec::new();
     if done > 0 {
         let tables = if done == 1 { "table" } else { "tables" };
-        parts.push(format!("{done} {tables} done, {} rows", thousands(rows)));
+        let units = board.work.words().units;
+        parts.push(format!("{done} {tables} done, {} {units}", thousands(rows)));
     }
     for (phase, what) in [
         (Phase::Copied, "copied, without links yet"),
@@ -201,17 +204,17 @@ fn folded(board: &Board) -> Option<String> {
 /// All of it in one line, for logs.
 pub(super) fn plain(board: &Board, at: Duration) -> String {
     const NAMED: usize = 3;
-    let total = board.total();
-    let guess = if total.is_estimate() { "~" } else { "" };
+    let (total, words) = (board.total(), board.work.words());
+    let (units, guess) = (words.units, if total.is_estimate() { "~" } else { "" });
     let mut parts = vec![match total.all() {
-        Some(all) => format!("{} of {guess}{} rows", thousands(total.read), thousands(all)),
-        None => format!("{} rows", thousands(total.read)),
+        Some(all) => format!("{} of {guess}{} {units}", thousands(total.read), thousands(all)),
+        None => format!("{} {units}", thousands(total.read)),
     }];
     parts.extend(total.percent().map(|percent| format!("{guess}{percent} %")));
-    parts.push(bytes(total.bytes));
-    parts.extend(board.rows_per_second(at).map(|rate| format!("{} rows/s", thousands(rate))));
+    parts.extend(words.writes.then(|| bytes(total.bytes)));
+    parts.extend(board.rows_per_second(at).map(|rate| format!("{}{}", thousands(rate), words.rate)));
     parts.extend(board.left(&total, at).map(|rest| format!("{} left", left(rest))));
-    parts.push(format!("{} rejected", thousands(total.rejected)));
+    parts.push(format!("{} {}", thousands(total.findings), words.findings));
     let mut active = board.tables().filter(|(_, counts)| counts.phase.is_active());
     let named: Vec<String> = active
         .by_ref()
@@ -219,7 +222,7 @@ pub(super) fn plain(board: &Board, at: Duration) -> String {
         .map(|(name, counts)| {
             let guess = if counts.is_estimate() { "~" } else { "" };
             let percent = counts.percent().map(|percent| format!(" {guess}{percent} %")).unwrap_or_default();
-            format!("{name} {}{percent}", counts.phase.word())
+            format!("{name} {}{percent}", counts.phase.word(board.work))
         })
         .collect();
     let more = active.count();
@@ -229,5 +232,5 @@ pub(super) fn plain(board: &Board, at: Duration) -> String {
         (false, more) => format!("; {} and {more} more", named.join(", ")),
     };
     let folded = folded(board).map(|folded| format!("; {folded}")).unwrap_or_default();
-    format!("{}: {}{named}{folded}", total.phase.word(), parts.join(", "))
+    format!("{}: {}{named}{folded}", total.phase.word(board.work), parts.join(", "))
 }

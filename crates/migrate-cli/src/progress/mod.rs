@@ -7,6 +7,7 @@ mod rate;
 mod retries;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use self::board::{Activity, Board};
 use self::layout::Layout;
 use self::retries::Retries;
+pub(crate) use self::work::Work;
 use crate::output;
 
 /// Without a terminal, a line this often.
@@ -31,7 +33,7 @@ const DRAW_INTERVAL: Duration = Duration::from_millis(200);
 /// Part of an activity after which it is told anew without a terminal, in percent.
 const TOLD_PERCENT: u64 = 10;
 
-/// Shows how a run stands, until it is dropped or finished.
+/// Shows how the work on all tables stands, until it is dropped or finished.
 #[derive(Debug)]
 pub(crate) struct Progress {
     inner: Arc<Inner>,
@@ -68,7 +70,7 @@ impl std::fmt::Debug for Screen {
 
 impl Progress {
     /// Shows nothing where `quiet`. Must be called within a runtime, which draws it.
-    pub(crate) fn new(quiet: bool, plan: &Plan) -> Option<Self> {
+    pub(crate) fn new(quiet: bool, plan: &Plan, work: Work) -> Option<Self> {
         if quiet {
             return None;
         }
@@ -81,14 +83,14 @@ impl Progress {
             }
             _ => Screen::Plain(Box::new(output::note)),
         };
-        Some(Self::on(screen, plan.tables.iter().map(|table| table.source.clone())))
+        Some(Self::on(screen, work, plan.tables.iter().map(|table| table.source.clone())))
     }
 
-    fn on(screen: Screen, tables: impl IntoIterator<Item = TableName>) -> Self {
+    fn on(screen: Screen, work: Work, tables: impl IntoIterator<Item = TableName>) -> Self {
         let inner = Arc::new(Inner {
             screen,
             started: Instant::now(),
-            board: Mutex::new(Board::new(tables)),
+            board: Mutex::new(Board::new(work, tables)),
             retries: Mutex::default(),
             told: Mutex::default(),
             is_aside: AtomicBool::new(false),

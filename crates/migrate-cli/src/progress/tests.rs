@@ -5,11 +5,12 @@ use insta::assert_snapshot;
 use migrate_core::names::TableName;
 use migrate_core::observe::{Event, Observer as _, TableStatus};
 use migrate_core::state::Totals;
+use migrate_core::verify::TableVerification;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::board::Board;
 use super::layout::{Layout, plain};
-use super::{Progress, Screen};
+use super::{Progress, Screen, Work};
 
 fn name(text: &str) -> TableName {
     TableName::new("public", text).unwrap()
@@ -34,7 +35,7 @@ const fn at(seconds: u64) -> Duration {
 
 /// Four tables on their way: one done, two that are read, one that waits.
 fn shop() -> Board {
-    let mut board = Board::new(["regions", "customers", "order_lines", "audit"].map(name));
+    let mut board = Board::new(Work::Copying, ["regions", "customers", "order_lines", "audit"].map(name));
     board.estimate(|table| {
         [("audit", 4_000_000), ("orders", 1)].iter().find(|(n, _)| *n == table.name()).map(|(_, rows)| *rows)
     });
@@ -61,10 +62,81 @@ fn a_line_for_each_table_and_the_total() {
     assert_snapshot!("shop_plain", plain(&board, at(10)));
 }
 
+fn compared(table: &str, documents: u64, rows: u64) -> Event {
+    Event::VerificationRead { table: name(table), documents, rows }
+}
+
+/// A verification of customers and order lines, which refer to regions; the audit has no turn.
+fn verification() -> Board {
+    let mut board = Board::new(Work::Comparing, ["regions", "customers", "order_lines", "products", "audit"].map(name));
+    board.select(|table| !["regions", "audit"].contains(&table.name()));
+    assert!(!board.has_begun());
+    let known = TableVerification { source: 40, documents: 39, missing: 1, ..TableVerification::of(name("products")) };
+    board.on_event(&Event::TableVerified { table: name("products"), result: Box::new(known) }, at(0));
+    for (table, documents, rows) in [
+        ("regions", Some(12), Some(0)),
+        ("customers", Some(20_000), Some(20_000)),
+        ("order_lines", Some(400_000), Some(400_000)),
+    ] {
+        board.on_event(&Event::VerificationExpected { table: name(table), documents, rows }, at(0));
+    }
+    board.on_event(&compared("regions", 12, 0), at(0));
+    board.on_event(&Event::TableReadBack { table: name("regions"), rows_follow: false }, at(0));
+    board
+}
+
+#[test]
+fn a_verification_compares_and_its_tables_are_done_once_they_are_verified() {
+    let mut board = verification();
+    let shown = |board: &Board, seconds: u64| {
+        let lines = Layout::default().lines(board, at(seconds), 100, 20).join("\n");
+        format!("{lines}\n\n{}", plain(board, at(seconds)))
+    };
+    for second in 0..5 {
+        board.on_event(&compared("customers", 4_000, 0), at(second));
+        board.on_event(&compared("order_lines", 30_000, 0), at(second));
+    }
+    board.on_event(&Event::TableReadBack { table: name("customers"), rows_follow: true }, at(5));
+    assert_snapshot!("verification_reads_back", shown(&board, 5));
+    for second in 5..9 {
+        board.on_event(&compared("order_lines", 62_500, 0), at(second));
+    }
+    board.on_event(&Event::TableReadBack { table: name("order_lines"), rows_follow: true }, at(9));
+    for second in 9..14 {
+        board.on_event(&compared("customers", 0, 4_000), at(second));
+        board.on_event(&compared("order_lines", 0, 8_000), at(second));
+    }
+    let counts = TableVerification {
+        is_compared: true,
+        source: 20_000,
+        documents: 20_000,
+        differing: 30,
+        ..TableVerification::of(name("customers"))
+    };
+    board.on_event(&Event::TableVerified { table: name("customers"), result: Box::new(counts) }, at(14));
+    assert_snapshot!("verification_compares", shown(&board, 14));
+    let counts =
+        TableVerification { source: 400_000, documents: 400_000, ..TableVerification::of(name("order_lines")) };
+    board.on_event(&Event::TableVerified { table: name("order_lines"), result: Box::new(counts) }, at(20));
+    assert_snapshot!("verification_done", shown(&board, 20));
+    assert_eq!((board.total().read, board.total().percent()), (840_091, Some(100)));
+}
+
+#[test]
+fn a_scan_checks() {
+    let mut board = Board::new(Work::Checking, ["customers", "orders"].map(name));
+    board.on_event(&started("customers", 20_000), at(0));
+    for second in 0..5 {
+        board.on_event(&Event::RowsChecked { table: name("customers"), rows: 1_000, rejected: 2 }, at(second));
+    }
+    let lines = Layout::default().lines(&board, at(5), 100, 20).join("\n");
+    assert_snapshot!("scan", format!("{lines}\n\n{}", plain(&board, at(5))));
+}
+
 #[test]
 fn many_tables_fit_into_the_screen() {
     let names: Vec<String> = (0..300).map(|number| format!("table_{number}")).collect();
-    let mut board = Board::new(names.iter().map(|text| name(text)));
+    let mut board = Board::new(Work::Copying, names.iter().map(|text| name(text)));
     for table in &names[..200] {
         board.on_event(&started(table, 10), at(0));
         board.on_event(&committed(table, 10, 0), at(1));
@@ -84,7 +156,7 @@ fn many_tables_fit_into_the_screen() {
 
 #[test]
 fn no_table_is_over_a_hundred_percent() {
-    let mut board = Board::new([name("orders"), name("lines")]);
+    let mut board = Board::new(Work::Copying, [name("orders"), name("lines")]);
     board.estimate(|_| Some(100));
     // Rows came after the count.
     board.on_event(&started("orders", 10), at(0));
@@ -108,7 +180,7 @@ fn no_table_is_over_a_hundred_percent() {
 
 #[test]
 fn rejects_that_are_taken_up_are_not_counted_twice() {
-    let mut board = Board::new([name("orders")]);
+    let mut board = Board::new(Work::Copying, [name("orders")]);
     let resumed = Totals { read: 10, rejected: 4, inserted: 6, ..Totals::default() };
     let resumed = Box::new(resumed);
     board.on_event(&Event::TableStarted { table: name("orders"), expected: Some(10), resumed }, at(0));
@@ -116,12 +188,12 @@ fn rejects_that_are_taken_up_are_not_counted_twice() {
     board.on_event(&Event::RejectsTaken { table: name("orders"), taken, gone: 0 }, at(1));
     board.on_event(&committed("orders", 3, 1), at(1));
     let total = board.total();
-    assert_eq!((total.read, total.rejected), (10, 2));
+    assert_eq!((total.read, total.findings), (10, 2));
 }
 
 #[test]
 fn names_are_no_commands_of_a_terminal() {
-    let mut board = Board::new([name("a\u{1b}[2J\u{7}\nb")]);
+    let mut board = Board::new(Work::Copying, [name("a\u{1b}[2J\u{7}\nb")]);
     board.on_event(&started("a\u{1b}[2J\u{7}\nb", 10), at(0));
     let lines = Layout::default().lines(&board, at(1), 120, 10);
     assert_eq!(lines.len(), 2);
@@ -133,7 +205,7 @@ async fn without_a_terminal_a_line_comes_every_ten_seconds() {
     let written: Arc<Mutex<Vec<String>>> = Arc::default();
     let lines = written.clone();
     let screen = Screen::Plain(Box::new(move |line: &str| lines.lock().unwrap().push(line.to_owned())));
-    let progress = Progress::on(screen, [name("orders")]);
+    let progress = Progress::on(screen, Work::Copying, [name("orders")]);
     let count = || written.lock().unwrap().len();
     tokio::time::sleep(Duration::from_secs(25)).await;
     assert_eq!(count(), 0, "nothing has begun");
@@ -159,7 +231,7 @@ async fn a_storm_of_repeats_is_a_few_lines() {
     let written: Arc<Mutex<Vec<String>>> = Arc::default();
     let lines = written.clone();
     let screen = Screen::Plain(Box::new(move |line: &str| lines.lock().unwrap().push(line.to_owned())));
-    let progress = Progress::on(screen, [name("orders")]);
+    let progress = Progress::on(screen, Work::Copying, [name("orders")]);
     let retried = |operation: &'static str| Event::Retried {
         operation,
         table: Some(name("orders")),

@@ -97,6 +97,10 @@ impl ReportBuilder {
             Event::Retried { .. } => timeline.retried(at),
             Event::RejectsTaken { .. }
             | Event::RowsChecked { .. }
+            | Event::VerificationExpected { .. }
+            | Event::VerificationRead { .. }
+            | Event::TableReadBack { .. }
+            | Event::TableVerified { .. }
             | Event::ClosingStarted
             | Event::RowsWithdrawn { .. }
             | Event::TableFinished { .. } => {}
@@ -177,6 +181,10 @@ impl Observer for ReportBuilder {
             Event::Retried { table: None, .. }
             | Event::PageRead { .. }
             | Event::RowsChecked { .. }
+            | Event::VerificationExpected { .. }
+            | Event::VerificationRead { .. }
+            | Event::TableReadBack { .. }
+            | Event::TableVerified { .. }
             | Event::TableCopied { .. }
             | Event::ClosingStarted
             | Event::LinkingStarted { .. } => {}

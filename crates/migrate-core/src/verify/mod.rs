@@ -17,6 +17,7 @@ mod layout;
 mod probe;
 mod report;
 mod resolve;
+mod results;
 mod run;
 mod sink_side;
 mod source_side;
@@ -24,7 +25,7 @@ mod spool;
 mod spooled_documents;
 mod spooled_keys;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,9 +51,10 @@ use crate::source::Source;
 use crate::state::{SqliteState, StateStore};
 use crate::stop::Stop;
 use crate::transform::Transform;
-use count::count_table;
+use count::Counter;
 use layout::Layout;
 use resolve::SpooledIds;
+use results::Results;
 use run::{Shared, compare_all, identity};
 use spool::Spool;
 
@@ -142,7 +144,7 @@ impl Verifier {
         self
     }
 
-    /// Tells `observer` of what is read: of each table the rows and the documents together.
+    /// Tells `observer` of what will be read and is read, and of each table's result.
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
@@ -208,14 +210,15 @@ impl Verifier {
     /// at when it is run again in the same folder.
     pub async fn run(&self) -> (Verification, Result<()>) {
         let (started, timestamp) = (Instant::now(), Timestamp::now());
-        let mut results = BTreeMap::new();
+        let results = Arc::new(Results::new(self.plan.clone(), self.observer.clone()));
         let (selected, ended, (resumed, seed)) = match self.selected() {
             Ok(selected) => {
-                let (ended, kept) = self.compare(&selected, &mut results).await;
+                let (ended, kept) = self.compare(&selected, &results).await;
                 (selected, ended, kept)
             }
             Err(error) => (Vec::new(), Err(error), (false, None)),
         };
+        let mut results = results.take();
         let verdict = match &ended {
             Err(error) if error.kind() == ErrorKind::Interrupted => Verdict::Interrupted,
             Err(_) => Verdict::Failed,
@@ -244,6 +247,15 @@ impl Verifier {
         (verification, ended)
     }
 
+    /// The tables that are compared, in the plan's order.
+    ///
+    /// # Errors
+    /// `Config` where one of those that were asked for is not in the plan.
+    pub fn compared(&self) -> Result<Vec<TableName>> {
+        let tables = self.selected()?.into_iter().filter_map(|place| self.plan.tables.get(place));
+        Ok(tables.map(|table| table.source.clone()).collect())
+    }
+
     /// The places of the tables to compare.
     fn selected(&self) -> Result<Vec<usize>> {
         let Some(selected) = &self.selected else { return Ok((0..self.plan.tables.len()).collect()) };
@@ -258,22 +270,20 @@ impl Verifier {
     }
 
     /// Also gives whether an earlier verification is gone on with, and what chose the rows of a sample.
-    async fn compare(
-        &self,
-        selected: &[usize],
-        results: &mut BTreeMap<usize, TableVerification>,
-    ) -> (Result<()>, (bool, Option<u64>)) {
+    async fn compare(&self, selected: &[usize], results: &Arc<Results>) -> (Result<()>, (bool, Option<u64>)) {
         if self.level == Level::Counts {
-            return (self.count(selected, results).await, (false, None));
+            let (source, probe, observer) = (&*self.source, &*self.probe, &*self.observer);
+            let counter = Counter { source, probe, observer, stop: &self.stop };
+            return (counter.count_all(&self.plan, selected, results).await, (false, None));
         }
-        match self.share(selected).await {
+        match self.share(selected, results.clone()).await {
             Ok(shared) => {
                 let shared = Arc::new(shared);
                 let kept = (shared.spool.resumed, shared.seed);
                 let done = tokio::select! {
                     biased;
                     () = self.stop.requested() => Err(crate::stop::stopped()),
-                    done = compare_all(&shared, selected, results) => done,
+                    done = compare_all(&shared, selected) => done,
                 };
                 // Only a file that nobody has open can be removed everywhere.
                 let spool = shared.spool.clone();
@@ -288,19 +298,7 @@ impl Verifier {
         }
     }
 
-    async fn count(&self, selected: &[usize], results: &mut BTreeMap<usize, TableVerification>) -> Result<()> {
-        for &place in selected {
-            if self.stop.is_requested() {
-                return Err(crate::stop::stopped());
-            }
-            if let Some(table) = self.plan.tables.get(place) {
-                results.insert(place, count_table(&*self.source, &*self.probe, table, &self.stop).await?);
-            }
-        }
-        Ok(())
-    }
-
-    async fn share(&self, selected: &[usize]) -> Result<Shared> {
+    async fn share(&self, selected: &[usize], results: Arc<Results>) -> Result<Shared> {
         let plan = self.plan.clone();
         let flags = [self.exclusive, self.show_values];
         let identity =
@@ -324,6 +322,7 @@ impl Verifier {
             resolver: Arc::new(resolver.with_migrated(spooled)),
             spool,
             observer: self.observer.clone(),
+            results,
             stop: self.stop.clone(),
             transforms: self.transforms.clone(),
             readers: Semaphore::new(plan.run.tables_in_parallel.max(1)),

@@ -10,8 +10,9 @@ use super::SinkProbe;
 use super::describe::{Describer, one};
 use super::layout::Layout;
 use super::report::{ColumnVerification, Content, Difference, DifferenceKind, Level, TableVerification};
+use super::results::Results;
 use super::sink_side::{read_documents, read_keys};
-use super::source_side::{Seen, compare_rows, read_alternates};
+use super::source_side::{SMALL, Seen, compare_rows, read_alternates};
 use super::spool::Spool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{SinkId, SourceKey, TableName};
@@ -21,7 +22,6 @@ use crate::plan::{Plan, PlanReference, PlanTable};
 use crate::resolve::IdResolver;
 use crate::sink::Sink;
 use crate::source::Source;
-use crate::state::Totals;
 use crate::stop::Stop;
 
 /// What all tables of a verification share.
@@ -37,6 +37,7 @@ pub(super) struct Shared {
     pub(super) resolver: Arc<dyn IdResolver>,
     pub(super) spool: Spool,
     pub(super) observer: Arc<dyn Observer>,
+    pub(super) results: Arc<Results>,
     pub(super) stop: Stop,
     pub(super) transforms: Vec<MakeTransform>,
     /// Turns of what is read at once.
@@ -74,20 +75,26 @@ impl Shared {
         self.spool.whose(SinkId::new(id), read).await
     }
 
-    /// Tells of rows or documents that were read.
-    pub(super) fn tell_read(&self, place: usize, count: usize) {
+    /// Tells of documents that were read back, or of rows that were compared.
+    pub(super) fn tell_read(&self, place: usize, documents: usize, rows: usize) {
         let Some(table) = self.tables.get(place) else { return };
-        let delta = Totals { read: u64::try_from(count).unwrap_or(u64::MAX), ..Totals::default() };
-        self.observer.on_event(&Event::BatchCommitted {
-            table: table.source.clone(),
-            delta: Box::new(delta),
-            elapsed: std::time::Duration::ZERO,
-        });
+        let [documents, rows] = [documents, rows].map(|count| u64::try_from(count).unwrap_or(u64::MAX));
+        self.observer.on_event(&Event::VerificationRead { table: table.source.clone(), documents, rows });
     }
 
-    fn tell_begin(&self, place: usize, expected: Option<u64>) {
-        let Some(table) = self.tables.get(place) else { return };
-        self.observer.on_event(&Event::TableStarted { table: table.source.clone(), expected, resumed: Box::default() });
+    /// Tells how much will be read of a table, which is open where its rows are compared.
+    async fn tell_expected(&self, place: usize, is_open: bool) -> Result<()> {
+        let table = self.table(place)?;
+        let documents = match self.spool.sink_side(place).await? {
+            Some(_) => Some(0),
+            // Documents are not read twice only to show how far the verification is.
+            None => self.probe.count(&table.sink).await?,
+        };
+        let rows = if is_open { self.source.count(table.read_from()).await? } else { Some(0) };
+        // How many rows the ranges of a sample have is not known.
+        let rows = rows.filter(|rows| self.seed.is_none() || *rows <= SMALL);
+        self.observer.on_event(&Event::VerificationExpected { table: table.source.clone(), documents, rows });
+        Ok(())
     }
 }
 
@@ -108,16 +115,12 @@ pub(super) fn needed(plan: &Plan, places: &HashMap<TableName, usize>, selected: 
     needed
 }
 
-/// Compares the tables at `selected`; what is known of each is put into `results`.
-pub(super) async fn compare_all(
-    shared: &Arc<Shared>,
-    selected: &[usize],
-    results: &mut BTreeMap<usize, TableVerification>,
-) -> Result<()> {
+/// Compares the tables at `selected`; what is known of each is put into the results.
+pub(super) async fn compare_all(shared: &Arc<Shared>, selected: &[usize]) -> Result<()> {
     let mut open = Vec::new();
     for &place in selected {
         match shared.spool.fact::<TableVerification>(result_fact(place)).await? {
-            Some(known) => drop(results.insert(place, known)),
+            Some(known) => shared.results.add(place, known),
             None => open.push(place),
         }
     }
@@ -125,23 +128,25 @@ pub(super) async fn compare_all(
         return Ok(());
     }
     read_keys(shared).await?;
-    let needed = needed(&shared.plan, &shared.places, &open);
+    let mut needed = needed(&shared.plan, &shared.places, &open);
+    // Of a table that an earlier verification compared, nothing is left to read.
+    needed.retain(|place| open.contains(place) || !selected.contains(place));
     for &place in &needed {
-        let table = shared.table(place)?;
-        // Documents are not read twice only to show how far the verification is.
-        let mut expected = shared.probe.count(&table.sink).await?;
-        if let Some(expected) = expected.as_mut().filter(|_| open.contains(&place)) {
-            *expected += shared.source.count(table.read_from()).await?.unwrap_or(0);
-        }
-        shared.tell_begin(place, expected);
+        shared.tell_expected(place, open.contains(&place)).await?;
     }
-    side_by_side(shared, &needed, |shared, place| async move {
-        {
-            let turn = shared.readers.acquire().await;
-            let _turn = turn.map_err(|_| Error::new(ErrorKind::Unexpected, "wait for a turn to read"))?;
-            read_documents(&shared, place).await?;
+    side_by_side(shared, &needed, |shared, place| {
+        let rows_follow = open.contains(&place);
+        async move {
+            {
+                let turn = shared.readers.acquire().await;
+                let _turn = turn.map_err(|_| Error::new(ErrorKind::Unexpected, "wait for a turn to read"))?;
+                read_documents(&shared, place).await?;
+            }
+            read_alternates(&shared, place).await?;
+            let table = shared.table(place)?.source.clone();
+            shared.observer.on_event(&Event::TableReadBack { table, rows_follow });
+            Ok(())
         }
-        read_alternates(&shared, place).await
     })
     .await?;
     let mut levels: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
@@ -149,35 +154,30 @@ pub(super) async fn compare_all(
         levels.entry(shared.table(place)?.level).or_default().push(place);
     }
     for level in levels.values() {
-        let done = side_by_side(shared, level, |shared, place| async move {
+        side_by_side(shared, level, |shared, place| async move {
             let result = compare_table(&shared, place).await?;
             shared.spool.set_fact(result_fact(place), &result).await?;
-            Ok((place, result))
-        });
-        results.extend(done.await?);
+            shared.results.add(place, result);
+            Ok(())
+        })
+        .await?;
     }
     Ok(())
 }
 
 /// Does `work` for all places at once; it takes its turns itself.
-async fn side_by_side<T, F>(
-    shared: &Arc<Shared>,
-    places: &[usize],
-    work: impl Fn(Arc<Shared>, usize) -> F,
-) -> Result<Vec<T>>
+async fn side_by_side<F>(shared: &Arc<Shared>, places: &[usize], work: impl Fn(Arc<Shared>, usize) -> F) -> Result<()>
 where
-    T: Send + 'static,
-    F: Future<Output = Result<T>> + Send + 'static,
+    F: Future<Output = Result<()>> + Send + 'static,
 {
-    let mut running: JoinSet<Result<T>> = JoinSet::new();
+    let mut running: JoinSet<Result<()>> = JoinSet::new();
     for &place in places {
         running.spawn(work(shared.clone(), place));
     }
-    let mut done = Vec::with_capacity(places.len());
     while let Some(joined) = running.join_next().await {
-        done.push(joined.map_err(|_| Error::new(ErrorKind::Unexpected, "finish a table's task")).flatten()?);
+        joined.map_err(|_| Error::new(ErrorKind::Unexpected, "finish a table's task")).flatten()?;
     }
-    Ok(done)
+    Ok(())
 }
 
 async fn compare_table(shared: &Arc<Shared>, place: usize) -> Result<TableVerification> {

@@ -123,7 +123,7 @@ async fn keep_page(
         side.content.add(line.hash);
     }
     shared.spool.add(place, number, cursor, first, lines).await?;
-    shared.tell_read(place, count);
+    shared.tell_read(place, count, 0);
     Ok(())
 }
 

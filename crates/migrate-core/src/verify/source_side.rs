@@ -147,7 +147,7 @@ pub(super) async fn compare_rows(shared: &Arc<Shared>, place: usize, seen: &Arc<
 }
 
 /// Tables of so many rows are compared whole in a sample, too.
-const SMALL: u64 = 1000;
+pub(super) const SMALL: u64 = 1000;
 
 /// Ranges that a sample cuts a table into, and how many of them it takes.
 const CUT: usize = 40;
@@ -219,7 +219,7 @@ async fn compare_range(shared: &Arc<Shared>, place: usize, range: KeyRange, seen
         }
         found.source += u64::try_from(count).unwrap_or(u64::MAX);
         compare_page(shared, place, rows, seen, &mut found).await?;
-        shared.tell_read(place, count);
+        shared.tell_read(place, 0, count);
     }
 }
 

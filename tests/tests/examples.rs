@@ -85,6 +85,7 @@ const EXAMPLES: &[(&str, Setup)] = &[
     ("migrate-verify --exclusive", Setup::AsItIs),
     ("migrate-verify --show-values", Setup::AsItIs),
     ("migrate-verify --json --quiet > verify.json", Setup::AsItIs),
+    ("migrate-verify --events ndjson | jq -r .event", Setup::AsItIs),
     ("migrate verify", Setup::AsItIs),
     ("migrate-run --out snapshot.zip", Setup::Snapshot),
     ("migrate-replay", Setup::AsItIs),

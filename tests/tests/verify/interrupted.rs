@@ -1,7 +1,7 @@
 //! Ctrl-C and SIGTERM: what was compared is kept, and the same command goes on.
 
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use migrate_tests::fault_plan::FaultPlan;
 use migrate_tests::fault_proxy::FaultProxy;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{folder, project_run, run, verify};
 
-const INTERRUPTED: i32 = 5;
+pub(crate) const INTERRUPTED: i32 = 5;
 
 const SCHEMA: &str = "
 create table owners (id integer primary key, name text not null);
@@ -30,6 +30,41 @@ fn reads(table: &str) -> impl Fn(&GatewayRequest) -> bool {
     }
 }
 
+/// Verifies, and counts the requests for pets before their rows, which come after those of owners: these are of a level
+/// before.
+pub(crate) async fn requests_before_pets(project: &Project) -> usize {
+    let gateway = project.supabase.gateway();
+    drop(gateway.take_requests());
+    verify(project, &[], 0).await;
+    let requests = gateway.take_requests();
+    let first =
+        |table: &str| requests.iter().position(reads(table)).unwrap_or_else(|| panic!("{table}: {requests:#?}"));
+    assert!(first("owners") < first("pets"), "{requests:#?}");
+    let of_pets = |request: &&GatewayRequest| request.path_and_query.starts_with("/rest/v1/pets");
+    requests[..first("pets")].iter().filter(of_pets).count()
+}
+
+/// Signals the program once it makes a request of this prefix, after so many that are let through.
+pub(crate) async fn interrupt(
+    project: &Project,
+    mut command: Command,
+    signal: &str,
+    (prefix, skip): (&str, usize),
+) -> Output {
+    let proxy = FaultProxy::start(project.supabase.url(), FaultPlan::default()).await.unwrap();
+    let mut held = proxy.hold(prefix, skip);
+    command.env("SUPABASE_URL", proxy.url()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let id = child.id().to_string();
+    let mut ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+    tokio::select! {
+        reached = held.reached() => reached.unwrap(),
+        ended = &mut ended => panic!("it ended before: {ended:?}"),
+    }
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    ended.await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_verification_goes_on_with_the_tables_that_it_had_not_compared() {
     let folder = folder();
@@ -38,30 +73,11 @@ async fn an_interrupted_verification_goes_on_with_the_tables_that_it_had_not_com
     run(&project, "migrate-plan", &["--write"], 0).await;
     project.deploy().await.unwrap();
     run(&project, "migrate-run", &["--quiet"], 0).await;
+    let before = requests_before_pets(&project).await;
     let gateway = project.supabase.gateway();
-    // The rows of pets come after those of owners, which are of a level before.
-    drop(gateway.take_requests());
-    verify(&project, &[], 0).await;
-    let requests = gateway.take_requests();
-    let first =
-        |table: &str| requests.iter().position(reads(table)).unwrap_or_else(|| panic!("{table}: {requests:#?}"));
-    assert!(first("owners") < first("pets"), "{requests:#?}");
-    let of_pets = |request: &&GatewayRequest| request.path_and_query.starts_with("/rest/v1/pets");
-    let before = requests[..first("pets")].iter().filter(of_pets).count();
     for signal in ["-INT", "-TERM"] {
-        let proxy = FaultProxy::start(project.supabase.url(), FaultPlan::default()).await.unwrap();
-        let mut held = proxy.hold("/rest/v1/pets", before);
-        let mut command = project.program("migrate-verify", &["--json", "--quiet"]);
-        command.env("SUPABASE_URL", proxy.url()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = command.spawn().unwrap();
-        let id = child.id().to_string();
-        let mut ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
-        tokio::select! {
-            reached = held.reached() => reached.unwrap(),
-            ended = &mut ended => panic!("it ended before: {ended:?}"),
-        }
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-        let ended = ended.await.unwrap();
+        let command = project.program("migrate-verify", &["--json", "--quiet"]);
+        let ended = interrupt(&project, command, signal, ("/rest/v1/pets", before)).await;
         let said = String::from_utf8_lossy(&ended.stderr);
         assert_eq!(ended.status.code(), Some(INTERRUPTED), "{signal}: {said}");
         assert!(said.contains("the same command goes on"), "{signal}: {said}");
@@ -73,8 +89,6 @@ async fn an_interrupted_verification_goes_on_with_the_tables_that_it_had_not_com
         let compared = |table: &str| kept["tables"][table]["is_compared"].clone();
         assert_eq!((compared("owners"), compared("pets")), (json!(true), json!(false)), "{signal}: {kept:#}");
         assert_eq!(kept["tables"]["owners"]["same"], json!(30));
-        drop((held, proxy));
-
         drop(gateway.take_requests());
         let verification = verify(&project, &[], 0).await;
         assert_eq!((&verification["verdict"], &verification["resumed"]), (&json!("same"), &json!(true)));

@@ -1,6 +1,7 @@
 //! `migrate-verify` after real migrations: an untouched deployment has no difference, and whatever is changed behind the
 //! tool's back is found and named.
 
+mod events;
 mod interrupted;
 mod limited_key;
 mod people;

@@ -22,9 +22,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("migrate-verify --level counts", "count rows and documents only"),
     ("migrate-verify --level sample", "compare some rows of each table"),
     ("migrate-verify --tables orders,order_lines", "these tables only"),
-    ("migrate-verify --exclusive", "nothing else may be in the tables"),
-    ("migrate-verify --show-values", "also show the values that differ"),
+    ("migrate-verify --exclusive", "nothing else is in the tables"),
+    ("migrate-verify --show-values", "with the values that differ"),
     ("migrate-verify --json --quiet > verify.json", "in a script"),
+    ("migrate-verify --events ndjson | jq -r .event", "in a program that watches it"),
 ];
 
 const CODES: &[u8] = &[exit::OK, exit::UNEXPECTED, exit::USAGE, exit::SETUP, exit::INTERRUPTED, exit::DIFFERENT];

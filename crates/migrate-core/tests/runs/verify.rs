@@ -1,5 +1,7 @@
 //! Verifications on in-memory parts: what ends one early, how the next goes on, and what a plan leaves out.
 
+mod events;
+
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -35,17 +35,27 @@ fn sums(events: &[Event], of: &str) -> ([Option<u64>; 2], [u64; 2]) {
     (all, sum)
 }
 
-/// The tables that were read back, with whether their rows follow, and those that were verified, each in order.
-fn turns(events: &[Event]) -> (Vec<(&str, bool)>, Vec<(&str, &TableVerification)>) {
-    let (mut back, mut verified) = (Vec::new(), Vec::new());
-    for event in events {
-        match event {
-            Event::TableReadBack { table, rows_follow } => back.push((table.name(), *rows_follow)),
-            Event::TableVerified { table, result } => verified.push((table.name(), &**result)),
-            _ => {}
-        }
-    }
-    (back, verified)
+/// The tables that were read back, with whether their rows follow, in order.
+fn read_back(events: &[Event]) -> Vec<(&str, bool)> {
+    let back = events.iter().filter_map(|event| match event {
+        Event::TableReadBack { table, rows_follow } => Some((table.name(), *rows_follow)),
+        _ => None,
+    });
+    back.collect()
+}
+
+/// The results that were told, in order.
+fn results(events: &[Event]) -> Vec<(&str, &TableVerification)> {
+    let results = events.iter().filter_map(|event| match event {
+        Event::TableVerified { table, result } => Some((table.name(), &**result)),
+        _ => None,
+    });
+    results.collect()
+}
+
+/// The tables of the results that were told, in order.
+fn told(events: &[Event]) -> Vec<&str> {
+    results(events).into_iter().map(|(name, _)| name).collect()
 }
 
 /// A verification that is heard, by a report too.
@@ -66,11 +76,10 @@ async fn what_is_told_adds_up_to_the_verification_and_to_no_report() {
     let events = heard.taken();
     assert_eq!(sums(&events, "customers"), ([Some(3), Some(3)], [3, 3]));
     assert_eq!(sums(&events, "orders"), ([Some(250), Some(251)], [250, 251]));
-    let (back, verified) = turns(&events);
-    assert_eq!(back, [("customers", true), ("orders", true)]);
+    assert_eq!(read_back(&events), [("customers", true), ("orders", true)]);
     let known: Vec<(&str, &TableVerification)> =
         verification.tables.iter().map(|(name, result)| (name.as_str(), result)).collect();
-    assert_eq!(verified, known);
+    assert_eq!(results(&events), known);
     let first_read = events.iter().position(|event| matches!(event, Event::VerificationRead { .. })).unwrap();
     let expected = |event: &&Event| matches!(event, Event::VerificationExpected { .. });
     assert_eq!(events[..first_read].iter().filter(expected).count(), 2, "all is expected before the first is read");
@@ -91,8 +100,7 @@ async fn what_an_earlier_verification_had_is_told_at_once_and_not_expected_again
     let (stopped, result) = verifier.run().await;
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Unavailable);
     let events = heard.taken();
-    let (_, verified) = turns(&events);
-    assert_eq!(verified, [("customers", table(&stopped, "customers"))]);
+    assert_eq!(results(&events), [("customers", table(&stopped, "customers"))]);
     assert!(table(&stopped, "customers").is_compared && !table(&stopped, "orders").is_compared);
     assert_eq!(sums(&events, "orders").1, [250, 100]);
 
@@ -103,9 +111,7 @@ async fn what_an_earlier_verification_had_is_told_at_once_and_not_expected_again
     assert!(matches!(&events[0], Event::TableVerified { table, .. } if table.name() == "customers"), "{:?}", events[0]);
     assert_eq!(sums(&events, "customers"), ([None, None], [0, 0]));
     assert_eq!(sums(&events, "orders"), ([Some(0), Some(251)], [0, 251]), "its documents are read back already");
-    let (back, verified) = turns(&events);
-    assert_eq!(back, [("orders", true)]);
-    assert_eq!(verified.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["customers", "orders"]);
+    assert_eq!((read_back(&events), told(&events)), (vec![("orders", true)], vec!["customers", "orders"]));
 }
 
 #[tokio::test]
@@ -119,9 +125,8 @@ async fn a_table_that_is_only_referred_to_is_read_back_and_not_verified() {
     verifier.run().await.1.unwrap();
     let events = heard.taken();
     assert_eq!(sums(&events, "customers"), ([Some(3), Some(0)], [3, 0]));
-    let (back, verified) = turns(&events);
-    assert_eq!(back, [("customers", false), ("orders", true)]);
-    assert_eq!(verified.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["orders"]);
+    assert_eq!(read_back(&events), [("customers", false), ("orders", true)]);
+    assert_eq!(told(&events), ["orders"]);
     let unknown = verifier.tables([name("nobody")]);
     assert_eq!(unknown.compared().unwrap_err().kind(), ErrorKind::Config);
 }
@@ -138,12 +143,9 @@ async fn tables_that_are_counted_are_verified_one_after_the_other() {
     result.unwrap();
     let events = heard.taken();
     assert_eq!((sums(&events, "customers").1, sums(&events, "orders").1), ([3, 0], [250, 0]));
-    let (_, verified) = turns(&events);
-    assert_eq!(
-        verified,
-        [("customers", table(&verification, "customers")), ("orders", table(&verification, "orders"))]
-    );
-    assert_eq!(verified[1].1.found(), 1, "the order of nobody");
+    let counted = [("customers", table(&verification, "customers")), ("orders", table(&verification, "orders"))];
+    assert_eq!(results(&events), counted);
+    assert_eq!(counted[1].1.found(), 1, "the order of nobody");
 }
 
 /// Asks for a stop once the first table is verified.
@@ -173,10 +175,9 @@ async fn what_was_told_is_in_the_verification_though_its_level_was_stopped() {
     let (verification, result) = verifier.with_stop(stop).run().await;
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Interrupted);
     let events = heard.taken();
-    let told = turns(&events).1;
-    assert!(!told.is_empty());
-    let mut told: Vec<&str> = told.iter().map(|(name, _)| *name).collect();
+    let mut told = told(&events);
     told.sort_unstable();
+    assert!(!told.is_empty());
     let compared = verification.tables.iter().filter(|(_, result)| result.is_compared);
     assert_eq!(compared.map(|(name, _)| name.as_str()).collect::<Vec<_>>(), told);
 }

@@ -9,6 +9,40 @@ use crate::value::Value;
 /// The kinds that a sink has, absent first, by their names in messages.
 const KINDS: [&str; 9] = ["absent", "null", "boolean", "integer", "float", "text", "bytes", "array", "object"];
 
+/// Where a value's kind is among [`KINDS`]; none for those that no sink has.
+fn kind(value: &Value) -> Option<usize> {
+    Some(match value {
+        Value::Absent => 0,
+        Value::Null => 1,
+        Value::Bool(_) => 2,
+        Value::Int64(_) => 3,
+        Value::Float64(_) => 4,
+        Value::Text(_) => 5,
+        Value::Bytes(_) => 6,
+        Value::Array(_) => 7,
+        Value::Object(_) => 8,
+        Value::Decimal(_) | Value::Time(..) | Value::Json(_) => return None,
+    })
+}
+
+/// A hasher that the salt is in already.
+#[derive(Debug, Clone)]
+pub(super) struct Salted(DefaultHasher);
+
+impl Salted {
+    pub(super) fn new(salt: &Salt) -> Self {
+        let mut hasher = DefaultHasher::new();
+        salt.hash(&mut hasher);
+        Self(hasher)
+    }
+
+    fn hash(&self, form: &[u8]) -> u64 {
+        let mut hasher = self.0.clone();
+        hasher.write(form);
+        hasher.finish()
+    }
+}
+
 /// The sums of all columns of a table, on one side.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Aggregates(Vec<Sums>);
@@ -25,11 +59,10 @@ impl Aggregates {
         Self(vec![Sums::default(); columns])
     }
 
-    /// Adds one value, with its one form; an absent one has none.
-    pub(super) fn add(&mut self, column: usize, value: &Value, form: &[u8], salt: &Salt) {
+    /// Adds one value, with its one form, which `salted` is to hash.
+    pub(super) fn add(&mut self, column: usize, value: &Value, form: &[u8], salted: &Salted) {
         let Some(sums) = self.0.get_mut(column) else { return };
-        let kind = KINDS.iter().position(|kind| *kind == value.kind());
-        if let Some(count) = kind.and_then(|kind| sums.counts.get_mut(kind)) {
+        if let Some(count) = kind(value).and_then(|kind| sums.counts.get_mut(kind)) {
             *count += 1;
         }
         let length = match value {
@@ -38,11 +71,8 @@ impl Aggregates {
             _ => 0,
         };
         sums.bytes += u64::try_from(length).unwrap_or(u64::MAX);
-        if !form.is_empty() {
-            let mut hasher = DefaultHasher::new();
-            salt.hash(&mut hasher);
-            hasher.write(form);
-            sums.content = sums.content.wrapping_add(hasher.finish());
+        if !matches!(value, Value::Absent) {
+            sums.content = sums.content.wrapping_add(salted.hash(form));
         }
     }
 
@@ -69,5 +99,32 @@ impl Aggregates {
             bytes: sums.bytes,
             content: format!("{:016x}", sums.content),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::TimeKind;
+
+    #[test]
+    fn every_kind_is_counted_by_its_name() {
+        let values = [
+            Value::Absent,
+            Value::Null,
+            Value::Bool(true),
+            Value::Int64(1),
+            Value::Float64(1.0),
+            Value::text("a"),
+            Value::Bytes(Box::new([1])),
+            Value::Array(vec![]),
+            Value::Object(vec![]),
+        ];
+        for value in &values {
+            assert_eq!(kind(value).map(|kind| KINDS[kind]), Some(value.kind()));
+        }
+        for value in [Value::Decimal("1".into()), Value::Time(TimeKind::Date, "".into()), Value::Json("1".into())] {
+            assert_eq!(kind(&value), None);
+        }
     }
 }

@@ -126,11 +126,6 @@ impl Layout {
         Self { columns, positions, key }
     }
 
-    #[cfg(test)]
-    pub(super) fn of_names(names: &[&str]) -> Self {
-        Self::of(names.iter().map(|&name| Column { name: name.into(), parents: None }).collect(), None)
-    }
-
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(|column| &*column.name)
     }

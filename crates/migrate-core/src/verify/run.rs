@@ -239,6 +239,9 @@ fn result_fact(place: usize) -> String {
     format!("table {place}")
 }
 
+/// Grows when the spool has another form, or other hashes: one of another form is not gone on with.
+const SPOOL_FORM: u32 = 2;
+
 /// What names a verification: only one of the same is gone on with.
 pub(super) fn identity(
     fingerprint: &str,
@@ -249,5 +252,6 @@ pub(super) fn identity(
     seed: Option<u64>,
     limit: usize,
 ) -> String {
-    serde_json::json!([super::VERIFICATION_VERSION, tool, fingerprint, level, places, flags, seed, limit]).to_string()
+    serde_json::json!([super::VERIFICATION_VERSION, SPOOL_FORM, tool, fingerprint, level, places, flags, seed, limit])
+        .to_string()
 }

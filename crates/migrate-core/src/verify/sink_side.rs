@@ -136,7 +136,7 @@ struct Hashed {
 fn hash_documents(shared: &Shared, place: usize, part: DocumentPart) -> Result<Hashed> {
     let layout = shared.layout(place)?;
     let mut arranger = Arranger::new(layout);
-    let mut hasher = Hasher::new(layout, shared.spool.salt);
+    let mut hasher = Hasher::new(shared.spool.salt);
     let mut all = Hashed {
         lines: Vec::with_capacity(part.count),
         sums: Aggregates::new(layout.len()),

@@ -186,7 +186,7 @@ async fn compare_range(shared: &Arc<Shared>, place: usize, range: KeyRange, seen
     let resolver = Arc::new(RecentIds::new(shared.resolver.clone()));
     let preparer = Preparer::new(table.clone(), rules, resolver, shared.sink.clone()).with_links();
     let mut pages = read(shared, &table, range, preparer.columns().clone());
-    let mut hasher = Hasher::new(layout, shared.spool.salt);
+    let mut hasher = Hasher::new(shared.spool.salt);
     let mut found = Found::new(layout.len());
     let mut order: Option<Vec<Option<usize>>> = None;
     loop {

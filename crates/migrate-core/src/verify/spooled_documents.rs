@@ -114,7 +114,7 @@ impl Spool {
     /// Ends the documents of a table: they can be found by their keys from now on.
     pub(super) async fn end(&self, place: usize, side: &SinkSide) -> Result<()> {
         self.with(move |connection| {
-            connection.execute_batch(&format!("create index k{place} on d{place} (key) where key is not null"))
+            connection.execute_batch(&format!("create index k{place} on d{place} (key, hash) where key is not null"))
         })
         .await?;
         self.set_fact(sink_fact(place), side).await

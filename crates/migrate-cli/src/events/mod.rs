@@ -1,16 +1,17 @@
 //! Events as lines of JSON, for programs that watch a run, an assessment or a verification: `--events ndjson`.
 
+mod lines;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 use clap::ValueEnum;
 use migrate_core::names::TableName;
-use migrate_core::observe::{Event, TableStatus};
+use migrate_core::observe::TableStatus;
 use migrate_core::record::RejectCode;
-use migrate_core::report::{Outcome, Report, ReportTotals};
+use migrate_core::report::{Outcome, ReportTotals};
 use migrate_core::state::Totals;
-use migrate_core::verify::{Level, TableVerification, Verdict};
+use migrate_core::verify::{Level, Verdict};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -306,97 +307,4 @@ impl From<&Totals> for Counts {
             bytes: totals.bytes,
         }
     }
-}
-
-impl RunEvent {
-    /// The line for an event; none for events that this version has no line for.
-    fn of(event: &Event) -> Option<Self> {
-        Some(match event {
-            Event::TableStarted { table, expected, resumed } => {
-                Self::TableStarted { table: table.clone(), expected: *expected, resumed: (&**resumed).into() }
-            }
-            Event::PageRead { table, records, bytes, elapsed } => Self::PageRead {
-                table: table.clone(),
-                rows: u64::try_from(*records).unwrap_or(u64::MAX),
-                bytes: *bytes,
-                milliseconds: milliseconds(*elapsed),
-            },
-            Event::BatchCommitted { table, delta, elapsed } => Self::BatchCommitted {
-                table: table.clone(),
-                added: (&**delta).into(),
-                reject_codes: delta.reject_codes.iter().map(|(code, tally)| (*code, tally.count)).collect(),
-                milliseconds: milliseconds(*elapsed),
-            },
-            Event::RowsChecked { table, rows, rejected } => Self::RowsChecked {
-                table: table.clone(),
-                rows: u64::try_from(*rows).unwrap_or(u64::MAX),
-                rejected: *rejected,
-            },
-            Event::VerificationExpected { table, documents, rows } => {
-                Self::VerificationExpected { table: table.clone(), documents: *documents, rows: *rows }
-            }
-            Event::VerificationRead { table, documents, rows } => {
-                Self::VerificationRead { table: table.clone(), documents: *documents, rows: *rows }
-            }
-            Event::TableReadBack { table, rows_follow } => {
-                Self::TableReadBack { table: table.clone(), rows_follow: *rows_follow }
-            }
-            Event::TableVerified { table, result } => Self::verified(table.clone(), result),
-            Event::RejectsTaken { table, taken, gone } => {
-                Self::RejectsTaken { table: table.clone(), taken: (&**taken).into(), gone: *gone }
-            }
-            Event::RowsWithdrawn { table, withdrawn, delta } => {
-                Self::RowsWithdrawn { table: table.clone(), withdrawn: *withdrawn, added: (&**delta).into() }
-            }
-            Event::Retried { operation, table, attempt, delay, code, .. } => Self::Retried {
-                operation: (*operation).to_owned(),
-                table: table.clone(),
-                attempt: u64::try_from(*attempt).unwrap_or(u64::MAX),
-                delay_milliseconds: milliseconds(*delay),
-                code: code.clone(),
-            },
-            Event::TableCopied { table } => Self::TableCopied { table: table.clone() },
-            Event::ClosingStarted => Self::ClosingStarted,
-            Event::LinkingStarted { table } => Self::LinkingStarted { table: table.clone() },
-            Event::TableFinished { table, status, counted, error } => {
-                Self::TableFinished { table: table.clone(), status: *status, counted: *counted, error: error.clone() }
-            }
-            _ => return None,
-        })
-    }
-
-    fn verified(table: TableName, result: &TableVerification) -> Self {
-        Self::TableVerified {
-            table,
-            is_compared: result.is_compared,
-            source: result.source,
-            expected: result.expected,
-            rejected: result.rejected,
-            skipped: result.skipped,
-            documents: result.documents,
-            foreign: result.foreign,
-            same: result.same,
-            differing: result.differing,
-            missing: result.missing,
-            unexpected: result.unexpected,
-            duplicates: result.duplicates,
-            differences: result.found(),
-        }
-    }
-
-    /// The last line of a run.
-    pub(crate) fn finished(report: &Report, exit_code: u8, file: Option<String>) -> Self {
-        Self::RunFinished {
-            outcome: report.outcome,
-            exit_code,
-            error: report.error.clone(),
-            totals: report.totals,
-            duration_seconds: report.duration_seconds,
-            report: file,
-        }
-    }
-}
-
-fn milliseconds(time: std::time::Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

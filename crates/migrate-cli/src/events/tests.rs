@@ -1,5 +1,6 @@
 use migrate_core::names::{SinkId, SourceKey};
-use migrate_core::verify::{Difference, DifferenceKind, Values};
+use migrate_core::observe::Event;
+use migrate_core::verify::{Difference, DifferenceKind, TableVerification, Values};
 use serde_json::{Value, json};
 
 use super::*;

@@ -204,6 +204,7 @@ async fn what_is_stopped_before_it_began_says_that_nothing_is_done() {
     let kept = fs::read_dir(folder.path().join(".migrate")).unwrap().count();
     for (program, arguments, told) in [
         ("migrate-verify", ["--events", "ndjson"].as_slice(), "stopped: nothing was compared yet\n"),
+        ("migrate", &["verify", "--quiet"], "stopped: nothing was compared yet\n"),
         ("migrate-run", &["--fresh", "--events", "ndjson"], "stopped: nothing was written yet\n"),
         ("migrate-replay", &[], "stopped: nothing was written yet\n"),
     ] {

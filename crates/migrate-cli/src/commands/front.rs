@@ -123,9 +123,26 @@ pub(super) fn main() -> u8 {
     let beside = std::env::current_exe().ok().and_then(|own| own.parent().map(|folder| folder.join(&name)));
     let program = beside.filter(|path| path.exists()).unwrap_or_else(|| name.clone().into());
     let arguments = of_verb.get_many::<OsString>(ARGUMENTS).into_iter().flatten();
-    let Ok(status) = Process::new(&program).args(arguments).status() else {
+    become_program(Process::new(&program).args(arguments)).unwrap_or_else(|| {
         output::error(&format!("failed to start {name}; install it beside `migrate`"));
-        return exit::UNEXPECTED;
-    };
-    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED)
+        exit::UNEXPECTED
+    })
+}
+
+/// Is the program from here on: a signal reaches the one that heeds it, and nobody returns before it ended. None where
+/// it cannot be started.
+#[cfg(unix)]
+fn become_program(program: &mut Process) -> Option<u8> {
+    use std::os::unix::process::CommandExt as _;
+
+    // It returns only where it failed.
+    let _ = program.exec();
+    None
+}
+
+/// Runs the program, and gives its exit code; none where it cannot be started.
+#[cfg(not(unix))]
+fn become_program(program: &mut Process) -> Option<u8> {
+    let status = program.status().ok()?;
+    Some(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::INTERRUPTED))
 }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
+use tokio::try_join;
 
 use super::aggregate::Aggregates;
 use super::canonical::Hasher;
 use super::layout::Arranger;
 use super::run::Shared;
-use super::spooled_documents::{Line, SinkSide, Sum};
+use super::spooled_documents::{KeptPage, Line, SinkSide, Sum};
 use super::{Document, DocumentPage, DocumentPart};
 use crate::error::{Error, ErrorKind, Result};
 use crate::names::{SinkId, SourceKey, TableName};
@@ -18,6 +20,9 @@ use crate::stop::stopped;
 
 /// Documents of one page at most: what is held of a table at once.
 pub(super) const PAGE_DOCUMENTS: usize = 4096;
+
+/// Pages that wait between two steps at most.
+const PAGES_AHEAD: usize = 1;
 
 /// Documents that a thread decodes before it hashes them: few, so that they stay in the processor's cache.
 const DECODED: usize = 64;
@@ -65,40 +70,69 @@ pub(super) async fn read_documents(shared: &Arc<Shared>, place: usize) -> Result
         sums: Aggregates::new(columns),
         content: Sum::default(),
     };
-    let (mut number, mut cursor) = (0, None::<String>);
-    let mut page = shared.probe.read_page(&table.sink, None, PAGE_DOCUMENTS).await?;
-    loop {
-        shared.go_on()?;
-        let next = leads_on(Some(&table.sink), cursor.as_ref(), page.next.take())?;
-        let keep = keep_page(shared, place, &mut side, (number, cursor.take()), page);
-        match next {
-            None => {
-                keep.await?;
-                break;
-            }
-            Some(next) => {
-                // The next page is on its way while this one is kept.
-                let read = shared.probe.read_page(&table.sink, Some(&next), PAGE_DOCUMENTS);
-                let (kept, read) = tokio::join!(keep, read);
-                kept?;
-                page = read?;
-                cursor = Some(next);
-                number += 1;
-            }
-        }
-    }
+    // What is read, hashed and kept at once are pages that follow each other.
+    let (read, pages) = channel(PAGES_AHEAD);
+    let (hashed, lines) = channel(PAGES_AHEAD);
+    try_join!(
+        read_pages(shared, &table.sink, read),
+        hash_pages(shared, place, &mut side, pages, hashed),
+        keep_lines(shared, place, lines),
+    )?;
     shared.spool.end(place, &side).await
 }
 
-async fn keep_page(
+/// A page, by its number in the table and the cursor that it begins at.
+struct NumberedPage {
+    number: u64,
+    cursor: Option<String>,
+    page: DocumentPage,
+}
+
+async fn read_pages(shared: &Shared, table: &TableName, pages: Sender<NumberedPage>) -> Result<()> {
+    let (mut number, mut cursor) = (0, None::<String>);
+    loop {
+        shared.go_on()?;
+        let mut page = shared.probe.read_page(table, cursor.as_deref(), PAGE_DOCUMENTS).await?;
+        let next = leads_on(Some(table), cursor.as_ref(), page.next.take())?;
+        let from = std::mem::replace(&mut cursor, next);
+        // Nobody hears it only where another step has failed.
+        let is_heard = pages.send(NumberedPage { number, cursor: from, page }).await.is_ok();
+        if cursor.is_none() || !is_heard {
+            return Ok(());
+        }
+        number += 1;
+    }
+}
+
+async fn hash_pages(
     shared: &Arc<Shared>,
     place: usize,
     side: &mut SinkSide,
-    (number, cursor): (u64, Option<String>),
-    page: DocumentPage,
+    mut pages: Receiver<NumberedPage>,
+    hashed: Sender<KeptPage>,
 ) -> Result<()> {
-    let (first, count) = (side.lines, page.parts.iter().map(|part| part.count).sum());
-    let mut lines = Vec::with_capacity(count);
+    while let Some(NumberedPage { number, cursor, page }) = pages.recv().await {
+        let documents = page.parts.iter().map(|part| part.count).sum();
+        let (first, lines) = (side.lines, hash_page(shared, place, side, page).await?);
+        if hashed.send(KeptPage { number, cursor, documents, first, lines }).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+async fn keep_lines(shared: &Shared, place: usize, mut pages: Receiver<KeptPage>) -> Result<()> {
+    while let Some(page) = pages.recv().await {
+        let documents = page.documents;
+        shared.spool.add(place, page).await?;
+        shared.tell_read(place, documents, 0);
+    }
+    Ok(())
+}
+
+/// The lines of a page, whose sums are added to the table's.
+async fn hash_page(shared: &Arc<Shared>, place: usize, side: &mut SinkSide, page: DocumentPage) -> Result<Vec<Line>> {
+    let mut lines = Vec::with_capacity(page.parts.iter().map(|part| part.count).sum());
     // Each part on a thread of its own: a table's pages come one after the other, so that one thread would be what all
     // wait for.
     let hash = |part: DocumentPart| {
@@ -122,9 +156,7 @@ async fn keep_page(
         side.keyed += 1;
         side.content.add(line.hash);
     }
-    shared.spool.add(place, number, cursor, first, lines).await?;
-    shared.tell_read(place, count, 0);
-    Ok(())
+    Ok(lines)
 }
 
 struct Hashed {

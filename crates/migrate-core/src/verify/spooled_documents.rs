@@ -19,6 +19,18 @@ pub(super) struct Line {
     pub(super) hash: u128,
 }
 
+/// The documents of one page.
+#[derive(Debug)]
+pub(super) struct KeptPage {
+    pub(super) number: u64,
+    /// What it was read from; none for the first.
+    pub(super) cursor: Option<String>,
+    pub(super) documents: usize,
+    /// The position of its first line.
+    pub(super) first: u64,
+    pub(super) lines: Vec<Line>,
+}
+
 /// A document that has the key of a row.
 #[derive(Debug)]
 pub(super) struct Match {
@@ -83,15 +95,9 @@ impl Spool {
         .await
     }
 
-    /// Keeps the documents of a page that began at `cursor`.
-    pub(super) async fn add(
-        &self,
-        place: usize,
-        page: u64,
-        cursor: Option<String>,
-        first: u64,
-        lines: Vec<Line>,
-    ) -> Result<()> {
+    /// Keeps the documents of a page.
+    pub(super) async fn add(&self, place: usize, page: KeptPage) -> Result<()> {
+        let KeptPage { number: page, cursor, first, lines, .. } = page;
         self.with(move |connection| {
             connection
                 .prepare_cached(&format!("insert into p{place} values (?1, ?2)"))?

@@ -137,7 +137,8 @@ impl Verifier {
         self
     }
 
-    /// Compares only these tables, by their names at the source. The tables that they refer to are read back, too.
+    /// Compares only these tables, by their names at the source, with what is split off of them. The tables that they
+    /// refer to are read back, too.
     #[must_use]
     pub fn tables(mut self, tables: impl IntoIterator<Item = TableName>) -> Self {
         self.selected = Some(tables.into_iter().collect());
@@ -265,7 +266,9 @@ impl Verifier {
                 .with_context("table", unknown)
                 .with_remedy("see the tables that migrate-plan lists"));
         }
-        let tables = self.plan.tables.iter().enumerate().filter(|(_, table)| selected.contains(&table.source));
+        // With a table, what is split off of it.
+        let is_selected = |table: &PlanTable| selected.contains(&table.source) || selected.contains(table.read_from());
+        let tables = self.plan.tables.iter().enumerate().filter(|(_, table)| is_selected(table));
         Ok(tables.map(|(place, _)| place).collect())
     }
 

@@ -131,9 +131,11 @@ pub(super) async fn compare_all(shared: &Arc<Shared>, selected: &[usize]) -> Res
     let mut needed = needed(&shared.plan, &shared.places, &open);
     // Of a table that an earlier verification compared, nothing is left to read.
     needed.retain(|place| open.contains(place) || !selected.contains(place));
-    for &place in &needed {
-        shared.tell_expected(place, open.contains(&place)).await?;
-    }
+    side_by_side(shared, &needed, |shared, place| {
+        let is_open = open.contains(&place);
+        async move { shared.tell_expected(place, is_open).await }
+    })
+    .await?;
     side_by_side(shared, &needed, |shared, place| {
         let rows_follow = open.contains(&place);
         async move {

@@ -238,3 +238,24 @@ async fn documents_are_counted_by_reading_where_there_is_no_other_way() {
     assert!(!table(&verification, "orders").is_compared);
     assert_eq!(probe.taken().len(), 2, "the second part of orders is not asked for");
 }
+
+#[tokio::test]
+async fn a_table_is_compared_with_what_is_split_off_of_it() {
+    let mut world = World::new();
+    world.table("people", 1, ["id"], &[["ada"]]);
+    world.table("articles", 1, ["id", "body"], &[["a1", "long one"], ["a2", NULL]]);
+    let plan = world.plan("[tables.articles]\ncolumns.body.split_off = \"articleBodies\"").await;
+    world.complete(&plan).await;
+    let folder = tempfile::tempdir().unwrap();
+    let probe = Probe::new(&world, false);
+    for (selected, expected) in [
+        ("articles", &["articles", "articles+articleBodies"][..]),
+        ("articles+articleBodies", &["articles+articleBodies"]),
+    ] {
+        let verifier = verifier(&world, &plan, &probe, folder.path()).tables([name(selected)]);
+        let (verification, result) = verifier.run().await;
+        result.unwrap();
+        assert_eq!(verification.verdict, Verdict::Same);
+        assert_eq!(verification.tables.keys().collect::<Vec<_>>(), expected);
+    }
+}

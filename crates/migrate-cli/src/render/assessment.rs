@@ -1,6 +1,9 @@
 //! An assessment as text.
 
+use std::cmp::Reverse;
+
 use anstyle::Style;
+use indexmap::IndexMap;
 use migrate_core::assess::{Assessment, Effect, Estimate, Readiness, ScanMode, TableAssessment, TableScan};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -10,6 +13,9 @@ use crate::{printable, wrap};
 
 /// Columns of a table's name, where they fit.
 const LONGEST_NAME: usize = 40;
+
+/// Places that have the same which are listed one by one, or named.
+const PLACES: usize = 3;
 
 /// What is known of a table in one line.
 struct Line {
@@ -39,16 +45,13 @@ pub(crate) fn text(assessment: &Assessment, width: Option<usize>) -> String {
             );
         }
     }
-    let others: Vec<String> = assessment
-        .findings()
-        .into_iter()
-        .filter(|(_, found)| !found.effect.wants_decision())
-        .map(|(table, found)| {
+    let others = folded(assessment.findings().into_iter().filter(|(_, found)| !found.effect.wants_decision()).map(
+        |(table, found)| {
             let at = found.column.as_ref().map(|column| format!(".{column}")).unwrap_or_default();
             let effect = if found.effect == Effect::Kept { "" } else { " (as the plan says)" };
-            format!("{table}{at}: {}, {}{effect}", found.kind.words(), rows(found.rows))
-        })
-        .collect();
+            Known { what: format!("{}{effect}", found.kind.words()), place: format!("{table}{at}"), rows: found.rows }
+        },
+    ));
     if !others.is_empty() {
         lines.extend([String::new(), paint(BOLD, "no decision needed, but good to know:")]);
         lines.extend(others.iter().flat_map(|line| bullet(line, sentences)));
@@ -68,6 +71,36 @@ pub(crate) fn text(assessment: &Assessment, width: Option<usize>) -> String {
     lines.push(String::new());
     lines.extend(wrap::words(&verdict(assessment), sentences));
     lines.join("\n")
+}
+
+/// What was found somewhere.
+#[derive(Debug)]
+struct Known {
+    what: String,
+    place: String,
+    rows: u64,
+}
+
+/// A line for each place; where many have the same, one for all of them.
+fn folded(found: impl Iterator<Item = Known>) -> Vec<String> {
+    let mut kinds: IndexMap<String, Vec<(String, u64)>> = IndexMap::new();
+    for Known { what, place, rows } in found {
+        kinds.entry(what).or_default().push((place, rows));
+    }
+    let mut lines = Vec::new();
+    for (what, mut places) in kinds {
+        if places.len() <= PLACES {
+            lines.extend(places.into_iter().map(|(place, count)| format!("{place}: {what}, {}", rows(count))));
+            continue;
+        }
+        // Those with the most rows are named; of as many, the first.
+        places.sort_by_key(|(_, rows)| Reverse(*rows));
+        let named: Vec<String> =
+            places.iter().take(PLACES).map(|(place, count)| format!("{place} ({})", rows(*count))).collect();
+        let (count, more) = (places.len(), places.len() - PLACES);
+        lines.push(format!("{what}, in {count} places: {} and {more} more, in assessment.json", named.join(", ")));
+    }
+    lines
 }
 
 /// How the tables stand, in one sentence.
@@ -194,6 +227,27 @@ fn tables(assessment: &Assessment, width: Option<usize>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_many_places_have_is_one_line() {
+        let known = |what: &str, place: &str, rows| Known { what: what.to_owned(), place: place.to_owned(), rows };
+        let found = [
+            known("rounded", "a.x", 1),
+            known("doubled", "a.y", 2),
+            known("rounded", "b.x", 5),
+            known("rounded", "c.x", 1),
+            known("rounded", "d.x", 7000),
+            known("doubled", "e.y", 1),
+        ];
+        assert_eq!(
+            folded(found.into_iter()),
+            [
+                "rounded, in 4 places: d.x (7,000 rows), b.x (5 rows), a.x (1 row) and 1 more, in assessment.json",
+                "a.y: doubled, 2 rows",
+                "e.y: doubled, 1 row",
+            ]
+        );
+    }
 
     #[test]
     fn sizes_of_price_lists() {

@@ -107,7 +107,7 @@ mod tests {
     proptest! {
         /// The library's own instants, and texts near to them.
         #[test]
-        fn both_ways_agree(seconds in -62_200_000_000_i64..253_500_000_000, microseconds in 0..1_000_000_i32, digits in 0..7_usize) {
+        fn both_ways_agree(seconds in -62_200_000_000..=Timestamp::MAX.as_second(), microseconds in 0..1_000_000_i32, digits in 0..7_usize) {
             let instant = Timestamp::new(seconds, microseconds * 1000).unwrap();
             let text = format!("{instant:.digits$}");
             let text = text.trim_end_matches('Z');

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
 pub use probe::{CountPage, Document, DocumentPage, DocumentPart, KeyEntry, KeyPage, SinkProbe};
 pub use report::{
@@ -316,6 +316,7 @@ impl Verifier {
         let spooled = Arc::new(SpooledIds::new(spool.clone(), places.clone()));
         let resolver = AdoptedIds::new(self.source.clone(), self.sink.clone(), adopted, &plan.adopted);
         Ok(Shared {
+            counted: plan.tables.iter().map(|_| OnceCell::new()).collect(),
             tables,
             layouts,
             places,

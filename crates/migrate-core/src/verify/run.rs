@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 
 use super::SinkProbe;
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub(super) tables: Vec<Arc<PlanTable>>,
     pub(super) layouts: Vec<Layout>,
     pub(super) places: HashMap<TableName, usize>,
+    /// The numbers of rows that are known, by place.
+    pub(super) counted: Vec<OnceCell<Option<u64>>>,
     pub(super) source: Arc<dyn Source>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) probe: Arc<dyn SinkProbe>,
@@ -82,6 +84,13 @@ impl Shared {
         self.observer.on_event(&Event::VerificationRead { table: table.source.clone(), documents, rows });
     }
 
+    /// The exact number of a table's rows, which is asked once: it may be a scan of all of them.
+    pub(super) async fn rows(&self, place: usize) -> Result<Option<u64>> {
+        let table = self.table(place)?;
+        let Some(counted) = self.counted.get(place) else { return self.source.count(table.read_from()).await };
+        counted.get_or_try_init(|| self.source.count(table.read_from())).await.copied()
+    }
+
     /// Tells how much will be read of a table, which is open where its rows are compared.
     async fn tell_expected(&self, place: usize, is_open: bool) -> Result<()> {
         let table = self.table(place)?;
@@ -90,7 +99,7 @@ impl Shared {
             // Documents are not read twice only to show how far the verification is.
             None => self.probe.count(&table.sink).await?,
         };
-        let rows = if is_open { self.source.count(table.read_from()).await? } else { Some(0) };
+        let rows = if is_open { self.rows(place).await? } else { Some(0) };
         // How many rows the ranges of a sample have is not known.
         let rows = rows.filter(|rows| self.seed.is_none() || *rows <= SMALL);
         self.observer.on_event(&Event::VerificationExpected { table: table.source.clone(), documents, rows });

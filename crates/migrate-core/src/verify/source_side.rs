@@ -155,7 +155,7 @@ const TAKEN: usize = 4;
 
 /// The ranges of a table to read, which are a sample of them where there is a seed.
 async fn parts(shared: &Shared, place: usize, table: &PlanTable) -> Result<(Vec<KeyRange>, Option<Sampled>)> {
-    let rows = shared.source.count(table.read_from()).await?;
+    let rows = shared.rows(place).await?;
     let Some(seed) = shared.seed.filter(|_| rows.is_none_or(|rows| rows > SMALL)) else {
         return Ok((ranges(&*shared.source, &shared.plan.run, table, rows).await?, None));
     };

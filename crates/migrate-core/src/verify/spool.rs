@@ -129,7 +129,8 @@ impl Spool {
 fn connect(path: &Path) -> Result<Connection> {
     let failed = |error: rusqlite::Error| spool_error(path, error);
     let connection = Connection::open(path).map_err(failed)?;
-    connection.pragma_update(None, "journal_mode", "wal").map_err(failed)?;
+    // One connection reads and writes, and nearly all that it writes is new: a write-ahead log would have it twice.
+    connection.pragma_update(None, "journal_mode", "truncate").map_err(failed)?;
     // What a power cut may lose is read again.
     connection.pragma_update(None, "synchronous", "off").map_err(failed)?;
     // In KiB. An index is sorted in as much again, by so many threads besides this one.
@@ -144,7 +145,8 @@ fn adopted_path(path: &Path) -> PathBuf {
 }
 
 fn remove(path: &Path) -> Result<()> {
-    for ending in ["", "-wal", "-shm"] {
+    // The other file's state has a write-ahead log, and so had this one's older form.
+    for ending in ["", "-journal", "-wal", "-shm"] {
         let mut file = path.as_os_str().to_owned();
         file.push(ending);
         match std::fs::remove_file(&file) {

@@ -55,7 +55,10 @@ async fn main() -> ExitCode {
 /// Runs every size before it judges, so that a failure shows all figures.
 async fn measure(sizes: &[u32], wider: u32, limit: u32, verify: bool) -> Result<()> {
     eprintln!("building the release programs, then a run for each size …");
-    println!("{:>14} {:>10} {:>10} {:>10} {:>10} {:>10}", "", "rows", "bytes/row", "seconds", "rows/s", "peak MiB");
+    println!(
+        "{:>14} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        "", "rows", "bytes/row", "seconds", "CPU s", "rows/s", "peak MiB"
+    );
     let mut over = Vec::new();
     for rows in sizes {
         let failed = |error: std::io::Error| Error::new(format!("failed to make a temporary folder: {error}"));
@@ -71,10 +74,12 @@ async fn measure(sizes: &[u32], wider: u32, limit: u32, verify: bool) -> Result<
         if verify {
             runs.push(("migrate-verify", migration.verify().await?));
         }
-        for (program, Measured { elapsed, peak_bytes, .. }) in runs {
-            let (seconds, peak) = (elapsed.as_secs_f64(), mebibytes(peak_bytes));
+        for (program, Measured { elapsed, cpu, peak_bytes, .. }) in runs {
+            let (seconds, cpu, peak) = (elapsed.as_secs_f64(), cpu.as_secs_f64(), mebibytes(peak_bytes));
             let per_second = f64::from(*rows) / seconds;
-            println!("{program:>14} {rows:>10} {bytes:>10.0} {seconds:>10.1} {per_second:>10.0} {peak:>10.1}");
+            println!(
+                "{program:>14} {rows:>10} {bytes:>10.0} {seconds:>10.1} {cpu:>10.1} {per_second:>10.0} {peak:>10.1}"
+            );
             if peak > f64::from(limit) {
                 over.push(format!("{peak:.1} MiB of {program} for {rows} rows"));
             }

@@ -86,12 +86,17 @@ impl Hasher {
     /// The hash of a document and its row's key; its fields, which are in the layout's order, are added to `sums`.
     ///
     /// Documents that are equal have one hash, and others, but for chance in 2^128, another one.
-    pub(super) fn hash(&mut self, key: Option<&SourceKey>, values: &[Value], sums: &mut Aggregates) -> u128 {
+    pub(super) fn hash<'a>(
+        &mut self,
+        key: Option<&SourceKey>,
+        values: impl IntoIterator<Item = &'a Value>,
+        sums: &mut Aggregates,
+    ) -> u128 {
         self.buffer.clear();
         if let Some(key) = key {
             write_bytes(&mut self.buffer, b'k', key.as_str().as_bytes());
         }
-        for (position, value) in values.iter().enumerate() {
+        for (position, value) in values.into_iter().enumerate() {
             let start = self.buffer.len();
             write(&mut self.buffer, value);
             sums.add(position, value, self.buffer.get(start..).unwrap_or_default(), &self.salted);

@@ -146,8 +146,7 @@ impl Layout {
     }
 
     /// A record's values in the layout's order.
-    pub(super) fn arrange_record(order: &[Option<usize>], mut record: Record) -> Vec<Value> {
-        let mut take = |at: &Option<usize>| at.and_then(|at| record.values.get_mut(at)).map(std::mem::take);
-        order.iter().map(|at| take(at).unwrap_or_default()).collect()
+    pub(super) fn in_order<'r>(order: &'r [Option<usize>], record: &'r Record) -> impl Iterator<Item = &'r Value> {
+        order.iter().map(|at| at.and_then(|at| record.values.get(at)).unwrap_or(&Value::Absent))
     }
 }

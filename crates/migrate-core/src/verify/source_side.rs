@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::names::{FieldName, KeySpace, SourceKey};
 use crate::pipeline::{PageReader, Prepared, Preparer, chain, ranges};
 use crate::plan::{PlanTable, RunConfig};
-use crate::record::{RejectCode, RowError};
+use crate::record::{Record, RejectCode, RowError};
 use crate::resolve::RecentIds;
 use crate::source::KeyRange;
 use crate::state::PartitionId;
@@ -174,8 +174,8 @@ async fn parts(shared: &Shared, place: usize, table: &PlanTable) -> Result<(Vec<
 
 /// A row with what the plan makes of it.
 enum Row {
-    /// A document with these values and this hash.
-    Document(Vec<Value>, u128),
+    /// A document of this record, with this hash.
+    Document(Record, u128),
     /// None, for this reason.
     None(String),
 }
@@ -188,7 +188,8 @@ async fn compare_range(shared: &Arc<Shared>, place: usize, range: KeyRange, seen
     let mut pages = read(shared, &table, range, preparer.columns().clone());
     let mut hasher = Hasher::new(shared.spool.salt);
     let mut found = Found::new(layout.len());
-    let mut order: Option<Vec<Option<usize>>> = None;
+    // Where a record has the layout's fields: all of a range have one shape.
+    let mut order: Vec<Option<usize>> = Vec::new();
     loop {
         let page = pages.recv().await.unwrap_or_else(|| Err(stopped()))?;
         if page.records.is_empty() {
@@ -199,12 +200,14 @@ async fn compare_range(shared: &Arc<Shared>, place: usize, range: KeyRange, seen
         for prepared in preparer.prepare(page.records).await? {
             let row = match prepared.row {
                 Prepared::Ready(write, _) => {
-                    let order = order.get_or_insert_with(|| layout.order_of(&write.record));
-                    let values = Layout::arrange_record(order, write.record);
-                    let hash = hasher.hash(Some(&write.key), &values, &mut found.sums);
+                    if order.len() < layout.len() {
+                        order = layout.order_of(&write.record);
+                    }
+                    let values = Layout::in_order(&order, &write.record);
+                    let hash = hasher.hash(Some(&write.key), values, &mut found.sums);
                     found.content.add(hash);
                     found.expected += 1;
-                    (write.key, Row::Document(values, hash))
+                    (write.key, Row::Document(write.record, hash))
                 }
                 Prepared::Skipped => {
                     found.skipped += 1;
@@ -218,7 +221,7 @@ async fn compare_range(shared: &Arc<Shared>, place: usize, range: KeyRange, seen
             rows.push(row);
         }
         found.source += u64::try_from(count).unwrap_or(u64::MAX);
-        compare_page(shared, place, rows, seen, &mut found).await?;
+        compare_page(shared, place, rows, &order, seen, &mut found).await?;
         shared.tell_read(place, 0, count);
     }
 }
@@ -227,6 +230,7 @@ async fn compare_page(
     shared: &Shared,
     place: usize,
     rows: Vec<(SourceKey, Row)>,
+    order: &[Option<usize>],
     seen: &Seen,
     found: &mut Found,
 ) -> Result<()> {
@@ -254,7 +258,7 @@ async fn compare_page(
                     found.first.push(Fault::Missing(key));
                 }
             }
-            (Row::Document(expected, hash), [first, others @ ..]) => {
+            (Row::Document(record, hash), [first, others @ ..]) => {
                 if let [second, ..] = others {
                     found.duplicates += u64::try_from(others.len()).unwrap_or(u64::MAX);
                     if is_told {
@@ -270,6 +274,7 @@ async fn compare_page(
                 found.differing += 1;
                 if found.first.len() < shared.limit {
                     let document = shared.spool.kept(place, first.position).await?;
+                    let expected = Layout::in_order(order, &record).cloned().collect();
                     found.first.push(Fault::Differing { key, document, expected });
                 }
             }

@@ -139,13 +139,18 @@ impl Spool {
         key: fn(&R) -> &SourceKey,
     ) -> Result<(Vec<R>, Vec<Match>)> {
         self.with(move |connection| {
-            let text = format!("select position, hash from d{place} where key = ?1 order by position");
+            // Not ordered here: the index has them by their hashes, so that SQLite would begin a sort for each row.
+            let text = format!("select position, hash from d{place} where key = ?1");
             let mut query = connection.prepare_cached(&text)?;
             let mut matches = Vec::with_capacity(rows.len());
             for (of, row) in rows.iter().enumerate() {
+                let first = matches.len();
                 let mut found = query.query([key(row).as_str()])?;
                 while let Some(found) = found.next()? {
                     matches.push(Match { of, position: position(found)?, hash: u128::from_be_bytes(found.get(1)?) });
+                }
+                if let Some(of_row) = matches.get_mut(first..) {
+                    of_row.sort_unstable_by_key(|found| found.position);
                 }
             }
             Ok((rows, matches))
